@@ -1,0 +1,2 @@
+"""The kernels, compiled for the least processor of the platform."""
+include "kernels.pxi"

@@ -1,0 +1,350 @@
+"""Pooling geometry: padding, output sizes and what is refused. Pure integers, and the only home of the formulas.
+
+It is compiled because it has two callers: Python, for shapes known when a graph is built, and the native ops, for
+shapes known only when it runs. Both get the same sizes and the same sentences.
+"""
+from libc.stdint cimport int64_t
+from libc.stdio cimport snprintf
+
+cdef extern from *:
+    """
+    #include <stdbool.h>
+    #include <stdint.h>
+    static inline bool kp_times(int64_t a, int64_t b, int64_t* product) {
+        return !__builtin_mul_overflow(a, b, product);
+    }
+    enum { KP_LARGEST = 0x7FFFFFFF };
+    #define KP_LONGEST_AXIS (INT64_C(1) << 60)
+    """
+    # Whether the product fits.
+    bint times "kp_times" (int64_t a, int64_t b, int64_t* product) noexcept nogil
+    int64_t LARGEST "KP_LARGEST"                # of any window parameter
+    int64_t LONGEST_AXIS "KP_LONGEST_AXIS"      # keeps every sum of sizes far from overflow
+
+
+cdef int write_tuple(char* text, size_t size, const int64_t* values, int count) noexcept nogil:
+    """Write values the way Python prints a tuple, and return the length."""
+    cdef int i, length = 0
+    for i in range(count):
+        length += snprintf(text + length, size - length, "%s%lld", b"(" if i == 0 else b", ", <long long> values[i])
+    length += snprintf(text + length, size - length, ",)" if count == 1 else ")" if count > 0 else "()")
+    return length
+
+
+cdef bint refuse(
+    Problem* problem, const char* rule, const char* name, const int64_t* values, int count,
+) noexcept nogil:
+    """Describe a broken rule in Keras' form, and return False."""
+    cdef char received[160]
+    write_tuple(received, sizeof(received), values, min(count, 6))
+    snprintf(problem.message, MESSAGE_SIZE, "%s Received: %s=%s", rule, name, received)
+    return False
+
+
+cdef int64_t span(const Window* window, int axis) noexcept nogil:
+    """The effective window: from the first tap to the last. Fits, since both factors are below 2^31."""
+    return (window.pool_size[axis] - 1) * window.dilation_rate[axis] + 1
+
+
+cdef bint check_range(
+    const int64_t* values, int rank, int64_t least, const char* rule, const char* name, Problem* problem,
+) noexcept nogil:
+    cdef int i
+    for i in range(rank):
+        if values[i] < least or values[i] > LARGEST:
+            return refuse(problem, rule, name, values, rank)
+    return True
+
+
+cdef bint check_window(const Window* window, Problem* problem) noexcept nogil:
+    cdef int i
+    cdef int rank = window.rank
+    cdef int64_t taps = 1
+    if rank < 1 or rank > MAX_RANK:
+        snprintf(problem.message, MESSAGE_SIZE, "`pool_size` must have 1, 2 or 3 entries. Received: %d entries", rank)
+        return False
+    if not check_range(window.pool_size, rank, 1, "`pool_size` must hold integers from 1 to 2147483647.",
+                       "pool_size", problem):
+        return False
+    if not check_range(window.strides, rank, 1, "`strides` must hold integers from 1 to 2147483647.",
+                       "strides", problem):
+        return False
+    if not check_range(window.dilation_rate, rank, 1, "`dilation_rate` must hold integers from 1 to 2147483647.",
+                       "dilation_rate", problem):
+        return False
+    for i in range(rank):
+        if not times(taps, window.pool_size[i], &taps) or taps > LARGEST:
+            return refuse(problem, "`pool_size` must span at most 2147483647 elements in all.",
+                          "pool_size", window.pool_size, rank)
+    if window.same:
+        return True
+    if not (check_range(window.before, rank, 0, "`padding` must hold integers from 0 to 2147483647.",
+                        "padding before each axis", problem)
+            and check_range(window.after, rank, 0, "`padding` must hold integers from 0 to 2147483647.",
+                            "padding after each axis", problem)):
+        return False
+    for i in range(rank):
+        if window.before[i] >= span(window, i):
+            return refuse(problem, "`padding` must be smaller than the window (with its dilation) on every axis.",
+                          "padding before each axis", window.before, rank)
+        if window.after[i] >= span(window, i):
+            return refuse(problem, "`padding` must be smaller than the window (with its dilation) on every axis.",
+                          "padding after each axis", window.after, rank)
+    return True
+
+
+cdef int64_t same_padding(int64_t size, int64_t pooled, int64_t stride, int64_t effective) noexcept nogil:
+    return max(0, (pooled - 1) * stride + effective - size)
+
+
+cdef bint pool_axis(Axis* axis, const Window* window, int i, int64_t size, Problem* problem) noexcept nogil:
+    """Lay the windows of one spatial axis over an input of `size` elements."""
+    cdef int64_t effective = span(window, i)
+    cdef int64_t stride = window.strides[i]
+    cdef int64_t dilation = window.dilation_rate[i]
+    cdef int64_t padded, before, pooled, start, o
+    if size > LONGEST_AXIS:
+        return refuse(problem, "No axis may exceed 2^60 elements.", "input size", &size, 1)
+    if window.same:
+        # TensorFlow's rule: ceil(size / stride) windows; an odd pixel of padding goes to the end.
+        pooled = ceil_div(size, stride)
+        before = same_padding(size, pooled, stride, effective) // 2
+    else:
+        before = window.before[i]
+        padded = size + before + window.after[i]
+        if padded < effective:
+            return refuse(problem, "`pool_size` must not exceed the padded input (with its dilation) on any axis.",
+                          "(window, padded input)", [effective, padded], 2)
+        if window.ceil_mode:
+            # PyTorch's rule: a window may hang over the end if it starts inside the input or the leading padding.
+            pooled = ceil_div(padded - effective, stride) + 1
+            if (pooled - 1) * stride >= size + before:
+                pooled -= 1
+        else:
+            pooled = (padded - effective) // stride + 1
+    if size < dilation:
+        # Only an input shorter than one step of dilation can fall between two taps.
+        for o in range(min(pooled, ceil_div(before, stride))):
+            start = o * stride - before
+            if start + ceil_div(-start, dilation) * dilation >= size:
+                return refuse(problem, "Every window must see at least one element of the input, not only padding.",
+                              "(input size, dilation_rate, padding before)", [size, dilation, before], 3)
+    axis.size = size
+    axis.pooled = pooled
+    axis.taps = window.pool_size[i]
+    axis.stride = stride
+    axis.dilation = dilation
+    axis.before = before
+    return True
+
+
+cdef bint unpool_axis(
+    Axis* axis, const Window* window, int i, int64_t pooled, int64_t wanted, Problem* problem,
+) noexcept nogil:
+    """Find the unpooled size of one spatial axis; `wanted` 0 asks for the default."""
+    cdef int64_t effective = span(window, i)
+    cdef int64_t stride = window.strides[i]
+    cdef int64_t padding, size
+    padding = max(0, effective - stride) if window.same else window.before[i] + window.after[i]
+    if not times(pooled - 1, stride, &size) or size > LONGEST_AXIS:
+        return refuse(problem, "No axis of the unpooled input may exceed 2^60 elements.",
+                      "(input size, strides)", [pooled, stride], 2)
+    size += effective - padding
+    if wanted != 0:
+        # Any size from which this pooling, rounded down or up, leads back to `pooled` windows.
+        if not (size - stride < wanted < size + stride) or wanted < 1:
+            return refuse(problem, "`output_size` must differ from the default by less than `strides` on every axis.",
+                          "(output_size, default, strides)", [wanted, size, stride], 3)
+        size = wanted
+    elif size < 1:
+        return refuse(problem, "The unpooled input must have at least one element on every axis.",
+                      "(input size, strides, padding)", [pooled, stride, padding], 3)
+    axis.size = size
+    axis.pooled = pooled
+    axis.taps = window.pool_size[i]
+    axis.stride = stride
+    axis.dilation = window.dilation_rate[i]
+    axis.before = same_padding(size, pooled, stride, effective) // 2 if window.same else window.before[i]
+    return True
+
+
+cdef bint check_shape(const Window* window, int ndim, const int64_t* shape, Problem* problem) noexcept nogil:
+    """Check rank and sizes of a tensor, pooled or not."""
+    cdef int i
+    cdef int first = 2 if window.channels_first else 1
+    if ndim != window.rank + 2:
+        snprintf(problem.message, MESSAGE_SIZE,
+                 "`inputs` must have rank %d: batch, %d spatial axes and channels. Received: rank %d",
+                 window.rank + 2, window.rank, ndim)
+        return False
+    for i in range(ndim):
+        if shape[i] < 0:
+            return refuse(problem, "The shape must not hold negative sizes.", "shape", shape, ndim)
+    for i in range(first, first + window.rank):
+        if shape[i] == 0:
+            return refuse(problem, "`inputs` must have at least one element on every spatial axis.",
+                          "shape", shape, ndim)
+    return True
+
+
+cdef bint finish(
+    Geometry* geometry, const Window* window, const int64_t* shape, Problem* problem,
+) noexcept nogil:
+    """Fill what follows from the axes, and check that no tensor of either side has more than 2^63 - 1 bytes."""
+    cdef int i
+    cdef int64_t plane = 1, windows = 1, taps = 1, images, total
+    cdef bint fits
+    for i in range(MAX_RANK - window.rank):
+        geometry.axes[i] = Axis(size=1, pooled=1, taps=1, stride=1, dilation=1, before=0)
+    if window.channels_first:
+        fits = times(shape[0], shape[1], &geometry.outer)
+        geometry.inner = 1
+    else:
+        geometry.outer = shape[0]
+        geometry.inner = shape[window.rank + 1]
+        fits = True
+    # The largest element and the largest index have eight bytes; an empty batch hides no overflow.
+    fits = fits and times(max(1, geometry.outer), max(1, geometry.inner), &images) and times(images, 8, &images)
+    for i in range(MAX_RANK):
+        fits = fits and times(plane, geometry.axes[i].size, &plane)
+        fits = fits and times(windows, geometry.axes[i].pooled, &windows)
+        taps *= geometry.axes[i].taps
+    fits = fits and times(images, plane, &total) and times(images, windows, &total)
+    if not fits:
+        return refuse(problem, "A tensor must not exceed 2^63 - 1 bytes.", "shape", shape, window.rank + 2)
+    geometry.plane = plane
+    geometry.windows = windows
+    geometry.taps = taps
+    return True
+
+
+cdef bint pool_geometry(
+    Geometry* geometry, const Window* window, int ndim, const int64_t* shape, Problem* problem,
+) noexcept nogil:
+    """Geometry of pooling an input of `shape`."""
+    cdef int i
+    cdef int first = 2 if window.channels_first else 1
+    if not check_shape(window, ndim, shape, problem):
+        return False
+    for i in range(window.rank):
+        if not pool_axis(&geometry.axes[MAX_RANK - window.rank + i], window, i, shape[first + i], problem):
+            return False
+    return finish(geometry, window, shape, problem)
+
+
+cdef bint unpool_geometry(
+    Geometry* geometry, const Window* window, int ndim, const int64_t* pooled_shape,
+    const int64_t* output_size, Problem* problem,
+) noexcept nogil:
+    """Geometry of unpooling an input of `pooled_shape`, to `output_size` unless that is NULL."""
+    cdef int i
+    cdef int first = 2 if window.channels_first else 1
+    cdef int64_t wanted
+    if not check_shape(window, ndim, pooled_shape, problem):
+        return False
+    for i in range(window.rank):
+        wanted = 0
+        if output_size != NULL:
+            wanted = output_size[i]
+            if wanted < 1:
+                return refuse(problem, "`output_size` must hold positive integers.", "output_size",
+                              output_size, window.rank)
+        if not unpool_axis(&geometry.axes[MAX_RANK - window.rank + i], window, i, pooled_shape[first + i],
+                           wanted, problem):
+            return False
+    return finish(geometry, window, pooled_shape, problem)
+
+
+cdef bint move_geometry(
+    Geometry* geometry, bint channels_first, int ndim, const int64_t* unpooled_shape, const int64_t* pooled_shape,
+    Problem* problem,
+) noexcept nogil:
+    """Geometry of moving elements by index between two shapes, whatever the windows were."""
+    cdef Window window
+    cdef int i, first = 2 if channels_first else 1
+    window.rank = ndim - 2
+    window.channels_first = channels_first
+    if not 1 <= window.rank <= MAX_RANK:
+        snprintf(problem.message, MESSAGE_SIZE,
+                 "`inputs` must have batch, 1 to 3 spatial axes and channels. Received: rank %d", ndim)
+        return False
+    if not (check_shape(&window, ndim, unpooled_shape, problem)
+            and check_shape(&window, ndim, pooled_shape, problem)):
+        return False
+    for i in range(ndim):
+        if not first <= i < first + window.rank and unpooled_shape[i] != pooled_shape[i]:
+            return refuse(problem, "`indices` must agree with `inputs` in batch and channels.",
+                          "shape", pooled_shape, ndim)
+    for i in range(window.rank):
+        geometry.axes[MAX_RANK - window.rank + i] = Axis(
+            size=unpooled_shape[first + i], pooled=pooled_shape[first + i], taps=1, stride=1, dilation=1, before=0)
+    return finish(geometry, &window, pooled_shape, problem)
+
+
+cdef void write_shape(const Geometry* geometry, const Window* window, bint pooled, int64_t* shape) noexcept nogil:
+    """Replace the spatial sizes in `shape`; batch and channels stay."""
+    cdef int i
+    cdef int first = 2 if window.channels_first else 1
+    cdef const Axis* axis
+    for i in range(window.rank):
+        axis = &geometry.axes[MAX_RANK - window.rank + i]
+        shape[first + i] = axis.pooled if pooled else axis.size
+
+
+cdef void pooled_shape(const Geometry* geometry, const Window* window, int64_t* shape) noexcept nogil:
+    write_shape(geometry, window, True, shape)
+
+
+cdef void unpooled_shape(const Geometry* geometry, const Window* window, int64_t* shape) noexcept nogil:
+    write_shape(geometry, window, False, shape)
+
+
+# The face towards Python ----------------------------------------------------------------------------------------
+
+
+cdef class CheckedWindow:
+    """A window that `check_window` has passed, ready to be laid over shapes."""
+
+    cdef Window window
+
+    def __cinit__(self, pool_size, strides, dilation_rate, padding, bint ceil_mode, bint channels_first):
+        """`padding` is "same" or one (before, after) pair per axis; everything else one integer per axis."""
+        cdef Problem problem
+        cdef int i
+        self.window.rank = len(pool_size)
+        self.window.same = padding == "same"
+        self.window.ceil_mode = ceil_mode
+        self.window.channels_first = channels_first
+        for i in range(min(self.window.rank, MAX_RANK)):
+            self.window.pool_size[i] = pool_size[i]
+            self.window.strides[i] = strides[i]
+            self.window.dilation_rate[i] = dilation_rate[i]
+            self.window.before[i], self.window.after[i] = (0, 0) if self.window.same else padding[i]
+        if not check_window(&self.window, &problem):
+            raise ValueError(problem.message.decode())
+
+    def pooled_size(self, int axis, size):
+        """Number of windows along one spatial axis of `size` elements; None gives None."""
+        cdef Problem problem
+        cdef Axis result = [0, 0, 0, 0, 0, 0]
+        if size is None:
+            return None
+        if size < 1:
+            raise ValueError(f"`inputs` must have at least one element on every spatial axis. Received: size {size}")
+        if not pool_axis(&result, &self.window, axis, size, &problem):
+            raise ValueError(problem.message.decode())
+        return result.pooled
+
+    def unpooled_size(self, int axis, size, wanted=None):
+        """Size of one spatial axis after unpooling `size` windows, `wanted` if that is possible; None gives None."""
+        cdef Problem problem
+        cdef Axis result
+        if wanted is not None and wanted < 1:
+            raise ValueError(f"`output_size` must hold positive integers. Received: output_size={wanted}")
+        if size is None:
+            return wanted
+        if size < 1:
+            raise ValueError(f"`inputs` must have at least one element on every spatial axis. Received: size {size}")
+        if not unpool_axis(&result, &self.window, axis, size, wanted or 0, &problem):
+            raise ValueError(problem.message.decode())
+        return result.size

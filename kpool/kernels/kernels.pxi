@@ -1,0 +1,26 @@
+# All kernels of one instruction set: included by a module that is compiled for it.
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from kpool.kernels.elements cimport (
+    Element, HalfVec, RealVec, SumVec, Vec, WordVec, bf16_r, bfloat_from_float, element_size, f16_r, f32_r,
+    f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r, i32_r, i64_r, kp_bfloat, kp_half, u8_r, u16_r, u32_r,
+    u64_r,
+)
+from kpool.kernels.geometry cimport (
+    MAX_RANK, Axis, Geometry, ceil_div, covering_windows, tap_on, valid_taps, window_start,
+)
+from kpool.kernels.table cimport Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
+
+include "max_pool.pxi"
+include "max_pool_backward.pxi"
+include "move.pxi"
+
+cdef Kernels table = Kernels(
+    max_pool=max_pool, max_pool_backward=max_pool_backward, max_pool_indices=max_pool_indices,
+    scatter_last=scatter_last, scatter_sum=scatter_sum, gather=gather, gather_last=gather_last,
+)
+
+
+cdef const Kernels* kernels() noexcept nogil:
+    return &table

@@ -1,0 +1,175 @@
+# The gradient of max pooling, from the offsets that forward kept: one byte per window and channel.
+#
+# Work is divided by rows of the unpooled side, and a row collects what every window above it has to give, in row-major
+# order of the windows. So each element is written by one thread, and the order of additions is the same for any
+# number of threads.
+
+
+cdef inline void give(
+    RealVec row, RealVec gradients, const uint8_t* offsets, int64_t tap, Py_ssize_t lanes,
+    Py_ssize_t stride_row, Py_ssize_t stride, bint add,
+) noexcept nogil:
+    """Hand each lane's gradient to the row if this tap won. Called with a literal for `add`."""
+    cdef Py_ssize_t j
+    cdef int64_t nothing = 0
+    cdef RealVec zero = <RealVec> &nothing
+    cdef uint8_t winner = <uint8_t> tap
+    for j in range(lanes):
+        if not add:
+            row[j * stride_row] = gradients[j * stride] if offsets[j * stride] == winner else zero[0]
+        elif RealVec is f32_r or RealVec is f64_r:
+            row[j * stride_row] += gradients[j * stride] if offsets[j * stride] == winner else zero[0]
+
+
+cdef inline void give_strided(
+    RealVec row, RealVec gradients, const uint8_t* offsets, int64_t tap, Py_ssize_t lanes,
+    Py_ssize_t stride_row, Py_ssize_t stride, bint add,
+) noexcept nogil:
+    """Choose the loop for the strides and the flag."""
+    if stride_row == 1 and stride == 1:
+        if add:
+            give[RealVec](row, gradients, offsets, tap, lanes, 1, 1, True)
+        else:
+            give[RealVec](row, gradients, offsets, tap, lanes, 1, 1, False)
+    elif add:
+        give[RealVec](row, gradients, offsets, tap, lanes, stride_row, stride, True)
+    else:
+        give[RealVec](row, gradients, offsets, tap, lanes, stride_row, stride, False)
+
+
+cdef inline void give_row(
+    RealVec row, RealVec gradients, const uint8_t* offsets, const Geometry* g, int64_t first_tap, bint add,
+) noexcept nogil:
+    """Hand on the gradients of one row of windows, `first_tap` being the row's first tap in the windows."""
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t o, tap, position, begin, end
+    if g.inner >= FEW_CHANNELS:
+        for o in range(axis.pooled):
+            for tap in range(axis.taps):
+                position = window_start(axis, o) + tap * axis.dilation
+                if 0 <= position < axis.size:
+                    give_strided[RealVec](row + position * g.inner, gradients + o * g.inner, offsets + o * g.inner,
+                                          first_tap + tap, g.inner, 1, 1, add)
+        return
+    for tap in range(axis.taps - 1, -1, -1):
+        # The windows whose tap lies inside the row; from the last tap on, they reach an element in ascending order.
+        position = tap * axis.dilation - axis.before
+        begin = ceil_div(-position, axis.stride) if position < 0 else 0
+        end = min(axis.pooled, (axis.size - 1 - position) // axis.stride + 1) if position < axis.size else 0
+        if begin < end:
+            position += begin * axis.stride
+            for o in range(g.inner):
+                give_strided[RealVec](row + position * g.inner + o, gradients + begin * g.inner + o,
+                                      offsets + begin * g.inner + o, first_tap + tap, end - begin,
+                                      axis.stride * g.inner, g.inner, add)
+
+
+cdef inline void collect_half(
+    HalfVec outputs, HalfVec gradients, const uint8_t* offsets, const Geometry* g,
+    int64_t d, int64_t h, int64_t w, int64_t channel, Py_ssize_t lanes,
+) noexcept nogil:
+    """One element per lane of a half type, summed in float32 over all windows above it and rounded once."""
+    cdef float total[LANES]
+    cdef int64_t od, oh, ow, first_d, last_d, first_h, last_h, first_w, last_w, kd, kh, kw, position
+    cdef uint8_t winner
+    cdef Py_ssize_t j
+    for j in range(lanes):
+        total[j] = 0
+    covering_windows(&g.axes[0], d, &first_d, &last_d)
+    covering_windows(&g.axes[1], h, &first_h, &last_h)
+    covering_windows(&g.axes[2], w, &first_w, &last_w)
+    for od in range(first_d, last_d + 1):
+        kd = tap_on(&g.axes[0], d, od)
+        if kd < 0:
+            continue
+        for oh in range(first_h, last_h + 1):
+            kh = tap_on(&g.axes[1], h, oh)
+            if kh < 0:
+                continue
+            for ow in range(first_w, last_w + 1):
+                kw = tap_on(&g.axes[2], w, ow)
+                if kw < 0:
+                    continue
+                winner = <uint8_t> ((kd * g.axes[1].taps + kh) * g.axes[2].taps + kw)
+                position = ((od * g.axes[1].pooled + oh) * g.axes[2].pooled + ow) * g.inner + channel
+                for j in range(lanes):
+                    if HalfVec is f16_r:
+                        total[j] += float_from_half(gradients[position + j]) if offsets[position + j] == winner else 0
+                    else:
+                        total[j] += float_from_bfloat(gradients[position + j]) if offsets[position + j] == winner else 0
+    position = ((d * g.axes[1].size + h) * g.axes[2].size + w) * g.inner + channel
+    for j in range(lanes):
+        if HalfVec is f16_r:
+            outputs[position + j] = <kp_half> half_from_float(total[j])
+        else:
+            outputs[position + j] = <kp_bfloat> bfloat_from_float(total[j])
+
+
+cdef void collect_half_row(
+    HalfVec outputs, HalfVec gradients, const uint8_t* offsets, const Geometry* g, int64_t d, int64_t h,
+) noexcept nogil:
+    cdef int64_t w, channel
+    for w in range(g.axes[2].size):
+        channel = 0
+        while channel < g.inner:
+            collect_half[HalfVec](outputs, gradients, offsets, g, d, h, w, channel,
+                                  min(<int64_t> LANES, g.inner - channel))
+            channel += LANES
+
+
+cdef inline bint overlaps(const Axis* axis) noexcept nogil:
+    """Whether an element can lie in more than one window."""
+    return axis.stride <= (axis.taps - 1) * axis.dilation and axis.pooled > 1
+
+
+cdef void backward_rows(RealVec outputs, const MaxPoolBackward* job, int64_t begin, int64_t end) noexcept nogil:
+    cdef const Geometry* g = &job.geometry
+    cdef RealVec gradients = <RealVec> job.gradients
+    cdef int64_t row, plane, d, h, od, oh, first_d, last_d, first_h, last_h, kd, kh, position, covered
+    cdef int64_t width = g.axes[2].size * g.inner
+    cdef bint shared = overlaps(&g.axes[0]) or overlaps(&g.axes[1]) or overlaps(&g.axes[2])
+    # Windows that tile the row leave a gap nowhere but at its end.
+    cdef bint tiled = g.axes[2].dilation == 1 and g.axes[2].stride == g.axes[2].taps and not shared
+    cdef bint given
+    for row in range(begin, end):
+        h = row % g.axes[1].size
+        d = row // g.axes[1].size % g.axes[0].size
+        plane = row // (g.axes[1].size * g.axes[0].size)
+        if RealVec is f16_r or RealVec is bf16_r:
+            if shared:
+                collect_half_row[RealVec](outputs + plane * g.plane * g.inner, gradients + plane * g.windows * g.inner,
+                                          job.offsets + plane * g.windows * g.inner, g, d, h)
+                continue
+        given = False
+        if not tiled:
+            memset(outputs + row * width, 0, width * sizeof(outputs[0]))
+        covering_windows(&g.axes[0], d, &first_d, &last_d)
+        covering_windows(&g.axes[1], h, &first_h, &last_h)
+        for od in range(first_d, last_d + 1):
+            kd = tap_on(&g.axes[0], d, od)
+            if kd < 0:
+                continue
+            for oh in range(first_h, last_h + 1):
+                kh = tap_on(&g.axes[1], h, oh)
+                if kh < 0:
+                    continue
+                position = ((plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * g.axes[2].pooled * g.inner
+                give_row[RealVec](outputs + row * width, gradients + position, job.offsets + position, g,
+                                  (kd * g.axes[1].taps + kh) * g.axes[2].taps, shared)
+                given = True
+        if tiled:
+            covered = min(g.axes[2].size, g.axes[2].pooled * g.axes[2].stride - g.axes[2].before) if given else 0
+            memset(outputs + row * width + covered * g.inner, 0,
+                   (g.axes[2].size - covered) * g.inner * sizeof(outputs[0]))
+
+
+cdef void max_pool_backward(const void* argument, int64_t begin, int64_t end) noexcept nogil:
+    cdef const MaxPoolBackward* job = <const MaxPoolBackward*> argument
+    if job.element == Element.FLOAT16:
+        backward_rows[f16_r](<f16_r> job.outputs, job, begin, end)
+    elif job.element == Element.BFLOAT16:
+        backward_rows[bf16_r](<bf16_r> job.outputs, job, begin, end)
+    elif job.element == Element.FLOAT32:
+        backward_rows[f32_r](<f32_r> job.outputs, job, begin, end)
+    elif job.element == Element.FLOAT64:
+        backward_rows[f64_r](<f64_r> job.outputs, job, begin, end)

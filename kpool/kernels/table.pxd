@@ -1,0 +1,60 @@
+"""What a set of compiled kernels offers: one job struct and one function per operation.
+
+The kernels do not allocate, do not validate, and do not know who calls them. Pointers come from a caller that has
+checked every size against the geometry.
+"""
+from libc.stdint cimport int64_t, uint8_t
+
+from kpool.kernels.elements cimport Element
+from kpool.kernels.geometry cimport Geometry
+from kpool.kernels.threads cimport Work
+
+# Pooling. Items are the rows of the pooled side: outer x depth x height x `blocks` of channels.
+cdef struct MaxPool:
+    Geometry geometry
+    Element element
+    int64_t blocks
+    const void* inputs
+    void* outputs
+    void* indices           # NULL unless asked for
+    bint wide_indices       # int64 instead of int32
+    uint8_t* offsets        # NULL unless asked for
+
+# Gradient of pooling. Items are the rows of the unpooled side: outer x depth x height.
+cdef struct MaxPoolBackward:
+    Geometry geometry
+    Element element
+    const void* gradients
+    const uint8_t* offsets
+    void* outputs
+
+# Offsets to indices. Items are the rows of the pooled side: outer x depth x height.
+cdef struct MaxPoolIndices:
+    Geometry geometry
+    const uint8_t* offsets
+    void* indices
+    bint wide_indices
+
+# Moving elements by index. Items are outer x `blocks` of channels.
+# A scatter reads the pooled side and writes the unpooled one, a gather goes the other way.
+cdef struct Move:
+    Geometry geometry
+    Element element
+    int64_t blocks
+    const void* inputs
+    const void* indices
+    bint wide_indices
+    void* outputs
+    # Room for one item per unpooled element, contents do not matter: float32 sums (scatter_sum of half types), or
+    # bytes that say which elements are taken (gather_last).
+    void* scratch
+    int64_t bad_position    # of the first index outside its plane; starts as INT64_MAX
+
+cdef struct Kernels:
+    Work max_pool
+    Work max_pool_backward
+    Work max_pool_indices
+    Work scatter_last
+    Work scatter_sum
+    Work gather
+    Work gather_last

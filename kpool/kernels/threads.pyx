@@ -1,0 +1,221 @@
+"""One process-wide pool of worker threads, shared by any number of callers.
+
+A caller puts its job on a list, wakes as many workers as the job can feed, and works on the job itself until
+nothing is left to begin. Jobs live on their callers' stacks: a caller returns only when no worker holds its job any
+more. Workers start when the first large job arrives, never touch Python, and end with the process; a forked child
+has none and starts its own.
+"""
+from libc.stdint cimport int64_t
+
+cdef extern from *:
+    """
+    #include <fenv.h>
+    #include <pthread.h>
+    #include <stdint.h>
+    #include <unistd.h>
+    #define kp_claim(counter, step) __atomic_fetch_add((counter), (step), __ATOMIC_RELAXED)
+    #define kp_load(value) __atomic_load_n((value), __ATOMIC_RELAXED)
+    #define kp_store(value, x) __atomic_store_n((value), (x), __ATOMIC_RELAXED)
+    static pthread_mutex_t kp_mutex = PTHREAD_MUTEX_INITIALIZER;
+    static pthread_cond_t kp_posted = PTHREAD_COND_INITIALIZER;    /* a job has work to begin */
+    static pthread_cond_t kp_released = PTHREAD_COND_INITIALIZER;  /* a worker let go of a job */
+    """
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+    ctypedef struct pthread_attr_t:
+        pass
+    ctypedef unsigned long pthread_t
+    ctypedef struct fenv_t:
+        pass
+    enum:
+        PTHREAD_CREATE_DETACHED
+    const fenv_t* FE_DFL_ENV
+    pthread_mutex_t mutex "kp_mutex"
+    pthread_cond_t posted "kp_posted"
+    pthread_cond_t released "kp_released"
+    int64_t claim "kp_claim" (int64_t* counter, int64_t step) noexcept nogil
+    int load "kp_load" (const int* value) noexcept nogil
+    void store "kp_store" (int* value, int x) noexcept nogil
+    int pthread_mutex_lock(pthread_mutex_t*) noexcept nogil
+    int pthread_mutex_unlock(pthread_mutex_t*) noexcept nogil
+    int pthread_mutex_init(pthread_mutex_t*, void*) noexcept nogil
+    int pthread_cond_init(pthread_cond_t*, void*) noexcept nogil
+    int pthread_cond_wait(pthread_cond_t*, pthread_mutex_t*) noexcept nogil
+    int pthread_cond_signal(pthread_cond_t*) noexcept nogil
+    int pthread_cond_broadcast(pthread_cond_t*) noexcept nogil
+    int pthread_attr_init(pthread_attr_t*) noexcept nogil
+    int pthread_attr_setdetachstate(pthread_attr_t*, int) noexcept nogil
+    int pthread_attr_destroy(pthread_attr_t*) noexcept nogil
+    int pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*) noexcept nogil, void*) noexcept nogil
+    int pthread_atfork(void (*)() noexcept nogil, void (*)() noexcept nogil, void (*)() noexcept nogil) noexcept nogil
+    int fegetenv(fenv_t*) noexcept nogil
+    int fesetenv(const fenv_t*) noexcept nogil
+
+import os
+
+cdef struct Job:
+    Work work
+    const void* argument
+    int64_t items
+    int64_t grain       # items begun at a time
+    int64_t next        # first item that nobody has begun; claimed atomically
+    int seats           # workers that may be on the job at a time
+    int holders         # workers that are; guarded by the mutex
+    Job* below          # next older job on the list; guarded by the mutex
+
+# Jobs with items that nobody has begun, newest first. Guarded by the mutex.
+cdef Job* jobs = NULL
+# Worker threads of this process. Guarded by the mutex.
+cdef int workers = 0
+# Threads that may work on one call, the caller included. Read and written atomically.
+cdef int threads_per_call = 1
+
+# Below this many bytes a second thread costs more than it brings.
+cdef double WORTH_WAKING = 1 << 17
+# Chunks per thread: enough to even out unequal progress, few enough not to be felt.
+cdef int64_t CHUNKS = 4
+
+
+cdef void run(Job* job) noexcept nogil:
+    """Begin items until none are left.
+
+    TensorFlow's threads flush subnormal floats to zero and ours do not. In the default environment a result does
+    not depend on which of them computed it.
+    """
+    cdef fenv_t callers
+    cdef int64_t begin
+    fegetenv(&callers)
+    fesetenv(FE_DFL_ENV)
+    while True:
+        begin = claim(&job.next, job.grain)
+        if begin >= job.items:
+            break
+        job.work(job.argument, begin, min(begin + job.grain, job.items))
+    fesetenv(&callers)
+
+
+cdef void withdraw(Job* job) noexcept nogil:
+    """Take a job off the list, if it is still there. The mutex must be held."""
+    global jobs
+    cdef Job** link = &jobs
+    while link[0] != NULL:
+        if link[0] == job:
+            link[0] = job.below
+            return
+        link = &link[0].below
+
+
+cdef Job* job_with_a_seat() noexcept nogil:
+    """The newest job that another worker may join, or NULL. The mutex must be held."""
+    cdef Job* job = jobs
+    while job != NULL and job.holders >= job.seats:
+        job = job.below
+    return job
+
+
+cdef void* worker(void* unused) noexcept nogil:
+    cdef Job* job
+    pthread_mutex_lock(&mutex)
+    while True:
+        job = job_with_a_seat()
+        if job == NULL:
+            pthread_cond_wait(&posted, &mutex)
+            continue
+        job.holders += 1
+        pthread_mutex_unlock(&mutex)
+        run(job)
+        pthread_mutex_lock(&mutex)
+        withdraw(job)
+        job.holders -= 1
+        if job.holders == 0:
+            pthread_cond_broadcast(&released)
+    return NULL
+
+
+cdef void start_workers(int wanted) noexcept nogil:
+    """Start what is missing. The mutex must be held. Without a single worker the callers do all the work."""
+    global workers
+    cdef pthread_attr_t attributes
+    cdef pthread_t thread
+    if workers >= wanted:
+        return
+    pthread_attr_init(&attributes)
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED)
+    while workers < wanted:
+        if pthread_create(&thread, &attributes, worker, NULL) != 0:
+            break
+        workers += 1
+    pthread_attr_destroy(&attributes)
+
+
+cdef void parallel_for(Work work, const void* job, int64_t items, double cost) noexcept nogil:
+    """Do items [0, items) of a job that moves `cost` bytes, on the caller and the pool's workers."""
+    global jobs
+    cdef Job posting
+    cdef int64_t chunks, helper
+    cdef int threads = load(&threads_per_call)
+    posting = Job(work=work, argument=job, items=items, grain=items, next=0, seats=threads - 1, holders=0, below=NULL)
+    if items < 2 or cost < WORTH_WAKING or threads < 2:
+        run(&posting)
+        return
+    chunks = min(items, CHUNKS * threads)
+    posting.grain = (items + chunks - 1) // chunks
+    pthread_mutex_lock(&mutex)
+    start_workers(threads - 1)
+    posting.below = jobs
+    jobs = &posting
+    for helper in range(min(posting.seats, chunks - 1)):
+        pthread_cond_signal(&posted)
+    pthread_mutex_unlock(&mutex)
+    run(&posting)
+    pthread_mutex_lock(&mutex)
+    withdraw(&posting)
+    while posting.holders > 0:
+        pthread_cond_wait(&released, &mutex)
+    pthread_mutex_unlock(&mutex)
+
+
+cdef void before_fork() noexcept nogil:
+    pthread_mutex_lock(&mutex)
+
+
+cdef void after_fork_in_parent() noexcept nogil:
+    pthread_mutex_unlock(&mutex)
+
+
+cdef void after_fork_in_child() noexcept nogil:
+    """Only the forking thread lives on: no workers, and no jobs but those of threads that are gone."""
+    global jobs, workers
+    jobs = NULL
+    workers = 0
+    pthread_mutex_init(&mutex, NULL)
+    pthread_cond_init(&posted, NULL)
+    pthread_cond_init(&released, NULL)
+
+
+def set_num_threads(int threads):
+    """Let up to `threads` threads work on one call, the caller included; 0 means every core of this process.
+
+    Raising the number starts workers when they are first needed; lowering it does not end those that run.
+    """
+    if threads < 0:
+        raise ValueError(f"`threads` must be 0, for every core, or a positive integer. Received: threads={threads}")
+    if threads == 0:
+        threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    store(&threads_per_call, threads)
+
+
+def num_threads():
+    """How many threads may work on one call."""
+    return load(&threads_per_call)
+
+
+def num_workers():
+    """How many worker threads the pool has started in this process."""
+    return workers
+
+
+set_num_threads(0)
+pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)

@@ -1,0 +1,35 @@
+"""The behaviour of max unpooling layers of every rank."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from kpool.layers.base_pooling import BasePooling
+from kpool.ops.max_unpool import check_output_size, max_unpool_spec, max_unpool_tensors
+
+
+class BaseMaxUnpooling(BasePooling):
+    """Max unpooling, called with the pooled tensor and the indices."""
+
+    def __init__(self, *args: Any, output_size: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.output_size = check_output_size(output_size, self.window)
+
+    def call(self, inputs: Any, indices: Any, output_size: Any = None) -> Any:
+        return max_unpool_tensors(inputs, indices, self.window, self._size(output_size))
+
+    def compute_output_spec(
+        self, inputs: keras.KerasTensor, indices: keras.KerasTensor, output_size: Any = None
+    ) -> keras.KerasTensor:
+        return max_unpool_spec(inputs, indices, self.window, self._size(output_size))
+
+    def compute_output_shape(self, inputs_shape: tuple[int | None, ...], indices_shape: Any = None) -> Any:
+        return self.window.unpooled_shape(inputs_shape, self.output_size)
+
+    def _size(self, output_size: Any) -> Any:
+        return self.output_size if output_size is None else output_size
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "output_size": self.output_size}

@@ -1,0 +1,47 @@
+"""The backend's functions, and the tensors that go in and out of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+if keras.config.backend() != "tensorflow":
+    raise ImportError(
+        "kpool runs on Keras' TensorFlow backend. Set the environment variable KERAS_BACKEND=tensorflow before "
+        f"importing keras. Received: backend={keras.config.backend()!r}"
+    )
+
+from kpool import tf as functions  # noqa: E402  (fails less clearly on another backend)
+
+__all__ = ["as_tensor", "functions", "is_symbolic", "like"]
+
+DTYPES = frozenset(
+    ["float16", "bfloat16", "float32", "float64"]
+    + ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+)
+INDEX_DTYPES = ("int32", "int64")
+
+
+def is_symbolic(*tensors: Any) -> bool:
+    """Whether a Keras model is being built, rather than something computed."""
+    return any(isinstance(tensor, keras.KerasTensor) for tensor in tensors)
+
+
+def as_tensor(name: str, value: Any) -> Any:
+    """A tensor of the backend from anything that holds numbers, of a dtype and rank that kpool can check."""
+    tensor = value if keras.ops.is_tensor(value) else keras.ops.convert_to_tensor(value)
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    if dtype not in DTYPES:
+        raise ValueError(f"`{name}` must be of a float or integer dtype. Received: {name} of dtype {dtype}")
+    if tensor.shape.rank is None:
+        raise ValueError(f"`{name}` must have a known rank. Received: {name} of unknown rank")
+    return tensor
+
+
+def like(value: Any, result: Any) -> Any:
+    """`result` as a NumPy array if `value` was one and the result is there already; else unchanged."""
+    if isinstance(value, np.ndarray) and hasattr(result, "numpy"):
+        return result.numpy()
+    return result

@@ -1,0 +1,188 @@
+"""The window of a pooling operation: arguments brought into one form, and the shapes that follow from it.
+
+The formulas themselves are in `kpool.kernels.geometry`, where the native ops find them too.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any, Literal
+
+import keras
+
+from kpool.kernels.geometry import CheckedWindow
+
+Shape = tuple[int | None, ...]
+Pairs = tuple[tuple[int, int], ...]
+Padding = Literal["same"] | Pairs
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over 1, 2 or 3 spatial axes. Whoever holds one knows that it is possible.
+
+    Attributes:
+        pool_size, strides, dilation_rate: One integer per spatial axis.
+        padding: "same", or a pair (before, after) per spatial axis.
+        ceil_mode: Whether the last window of an axis may hang over the end of the input.
+        channels_first: Whether the channels stand before the spatial axes.
+    """
+
+    pool_size: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilation_rate: tuple[int, ...]
+    padding: Padding
+    ceil_mode: bool
+    channels_first: bool
+    _checked: CheckedWindow = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        checked = CheckedWindow(
+            self.pool_size, self.strides, self.dilation_rate, self.padding, self.ceil_mode, self.channels_first
+        )
+        object.__setattr__(self, "_checked", checked)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        fields = (self.pool_size, self.strides, self.dilation_rate, self.padding, self.ceil_mode, self.channels_first)
+        return Window, fields
+
+    @property
+    def rank(self) -> int:
+        """Number of spatial axes."""
+        return len(self.pool_size)
+
+    @property
+    def taps(self) -> int:
+        """Number of elements in the window."""
+        return prod(self.pool_size)
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """The window as the native ops take it."""
+        pairs: Pairs = () if self.padding == "same" else self.padding
+        return {
+            "pool_size": list(self.pool_size),
+            "strides": list(self.strides),
+            "dilation_rate": list(self.dilation_rate),
+            "padding": [size for pair in pairs for size in pair],
+            "same_padding": self.padding == "same",
+            "ceil_mode": self.ceil_mode,
+            "channels_first": self.channels_first,
+        }
+
+    def spatial(self, shape: Any) -> Any:
+        """The spatial part of anything that can be sliced like a shape."""
+        first = 2 if self.channels_first else 1
+        return shape[first : first + self.rank]
+
+    def pooled_shape(self, shape: Sequence[int | None]) -> Shape:
+        """The shape of a pooled input; sizes that are unknown (None) stay so.
+
+        Raises:
+            ValueError: If the rank is wrong or the window does not fit.
+        """
+        return self._with_spatial(shape, self._checked.pooled_size)
+
+    def unpooled_shape(self, shape: Sequence[int | None], output_size: Sequence[int] | None = None) -> Shape:
+        """The shape of an unpooled input, with the spatial sizes `output_size` if they are given.
+
+        Raises:
+            ValueError: If the rank is wrong or no input of `output_size` can be pooled to this shape.
+        """
+        wanted = output_size or (None,) * self.rank
+        return self._with_spatial(shape, lambda i, size: self._checked.unpooled_size(i, size, wanted[i]))
+
+    def unpooled_shape_of_unknown_size(self, shape: Sequence[int | None]) -> Shape:
+        """The shape of an unpooled input whose spatial sizes are known only when the graph runs."""
+        return self._with_spatial(shape, lambda i, size: None)
+
+    def _with_spatial(self, shape: Sequence[int | None], size_of: Callable[[int, int | None], int | None]) -> Shape:
+        shape = tuple(shape)
+        if len(shape) != self.rank + 2:
+            raise ValueError(
+                f"`inputs` must have rank {self.rank + 2}: batch, {self.rank} spatial axes and channels. "
+                f"Received: inputs of shape {shape}"
+            )
+        spatial = (size_of(i, size) for i, size in enumerate(self.spatial(shape)))
+        if self.channels_first:
+            return (*shape[:2], *spatial)
+        return (shape[0], *spatial, shape[-1])
+
+
+def make_window(
+    rank: int,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
+) -> Window:
+    """The window that the arguments of a public function or layer describe.
+
+    Raises:
+        ValueError: If an argument has the wrong form or a value that is not possible.
+    """
+    pool_size = integers("pool_size", pool_size, rank)
+    return Window(
+        pool_size=pool_size,
+        strides=pool_size if strides is None else integers("strides", strides, rank),
+        dilation_rate=integers("dilation_rate", dilation_rate, rank),
+        padding=_pairs(padding, rank),
+        ceil_mode=bool(ceil_mode),
+        channels_first=standard_data_format(data_format) == "channels_first",
+    )
+
+
+def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
+    """`value` as a tuple of `count` integers; a single integer stands for all of them."""
+    try:
+        values = (value,) * count if not isinstance(value, Sequence) else tuple(value)
+        if any(isinstance(v, bool) for v in values):
+            raise TypeError
+        result = tuple(operator.index(v) for v in values)
+    except TypeError:
+        result = ()
+    if len(result) != count:
+        plural = "integers" if count > 1 else "integer"
+        raise ValueError(f"`{name}` must be an integer or a tuple of {count} {plural}. Received: {name}={value}")
+    if any(v.bit_length() > 62 for v in result):
+        raise ValueError(f"`{name}` must hold integers of less than 2^62. Received: {name}={value}")
+    return result
+
+
+def _pairs(padding: Any, rank: int) -> Padding:
+    """Padding in any of its forms, as "same" or one (before, after) pair per axis."""
+    if isinstance(padding, str):
+        if padding.lower() == "same":
+            return "same"
+        if padding.lower() == "valid":
+            return ((0, 0),) * rank
+    elif isinstance(padding, Sequence) and len(padding) == rank and all(isinstance(p, Sequence) for p in padding):
+        return tuple((before, after) for before, after in (integers("padding", pair, 2) for pair in padding))
+    else:
+        try:
+            return tuple((size, size) for size in integers("padding", padding, rank))
+        except ValueError:
+            pass
+    raise ValueError(
+        f'`padding` must be "valid", "same", an integer, or a tuple with an integer or a (before, after) pair for '
+        f"each of the {rank} spatial axes. Received: padding={padding!r}"
+    )
+
+
+def standard_data_format(data_format: str | None) -> str:
+    """The data format, by default that of Keras' configuration."""
+    if data_format is None:
+        return str(keras.config.image_data_format())
+    standard = str(data_format).lower()
+    if standard not in ("channels_last", "channels_first"):
+        raise ValueError(
+            '`data_format` must be "channels_last" or "channels_first". '
+            f"Received: data_format={data_format!r}"
+        )
+    return standard

@@ -1,0 +1,119 @@
+"""Max pooling, with the indices of the winners on request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, is_symbolic, like
+from kpool.ops.geometry import Window, make_window
+
+
+def max_pool(
+    inputs: Any,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
+    data_format: str | None = None,
+    return_indices: bool = False,
+    index_dtype: str = "int32",
+) -> Any:
+    """Maximum of each window of the input.
+
+    Of equal elements the first of the window in row-major order wins, and a NaN wins over everything. Padding is
+    virtual: it never wins, and no index points at it.
+
+    An index is the winner's position in its channel's plane of the unpadded input, `h * width + w`, in both data
+    formats. This is PyTorch's convention.
+
+    The gradient goes to the winners. It exists for float dtypes, any number of times over.
+
+    Args:
+        inputs: Tensor of rank 4: a TensorFlow tensor, a symbolic Keras tensor or a NumPy array (the result then is one
+            too). Any float or integer dtype.
+        pool_size: int or tuple of 2 integers, the window's size.
+        strides: int or tuple of 2 integers, the distance between windows. Defaults to `pool_size`.
+        padding: `"valid"` (none), `"same"` (as much as makes the output `ceil(size / strides)` large, an odd pixel at
+            the end), an int, one int per axis, or a pair (before, after) per axis.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        return_indices: Whether to return the indices as well.
+        index_dtype: `"int32"` or `"int64"`. A plane of more than 2^31 - 1 elements needs `"int64"`.
+
+    Returns:
+        The pooled tensor, of the dtype of `inputs`; with `return_indices` a tuple of it and the indices. Each spatial
+        size is `floor((size + padding - pool_size) / strides) + 1`.
+
+    Raises:
+        ValueError: If an argument has a wrong form or value, the rank is wrong, or the window does not fit.
+        tf.errors.InvalidArgumentError: If that turns out only when a graph runs.
+
+    Example:
+
+    >>> x = np.array([[1, 3, 2, 4], [5, 6, 1, 2], [3, 2, 0, 1], [1, 2, 4, 3]], "float32").reshape(1, 4, 4, 1)
+    >>> values, indices = kpool.ops.max_pool(x, 2, return_indices=True)
+    >>> values[0, :, :, 0]
+    array([[6., 4.],
+           [3., 4.]], dtype=float32)
+    >>> indices[0, :, :, 0]
+    array([[ 5,  3],
+           [ 8, 14]], dtype=int32)
+    """
+    if is_symbolic(inputs):
+        return MaxPool(pool_size, strides, padding, data_format, return_indices, index_dtype)(inputs)
+    tensor = as_tensor("inputs", inputs)
+    window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format)
+    results = max_pool_tensors(tensor, window, check_index_dtype(index_dtype) if return_indices else None)
+    if return_indices:
+        return tuple(like(inputs, result) for result in results)
+    return like(inputs, results[0])
+
+
+def check_index_dtype(index_dtype: str) -> str:
+    """The index dtype, if it is one."""
+    if index_dtype not in INDEX_DTYPES:
+        raise ValueError(f'`index_dtype` must be "int32" or "int64". Received: index_dtype={index_dtype!r}')
+    return index_dtype
+
+
+def max_pool_tensors(inputs: Any, window: Window, index_dtype: str | None, training: bool = True) -> tuple[Any, ...]:
+    """Pool a tensor of the backend: the values, then the indices if they have a dtype."""
+    window.pooled_shape(inputs.shape)
+    return functions.max_pool(inputs, window, index_dtype, training)
+
+
+def max_pool_specs(inputs: keras.KerasTensor, window: Window, index_dtype: str | None) -> tuple[Any, ...]:
+    """What `max_pool_tensors` would return, as symbolic tensors."""
+    shape = window.pooled_shape(inputs.shape)
+    dtypes = (inputs.dtype, index_dtype) if index_dtype else (inputs.dtype,)
+    return tuple(keras.KerasTensor(shape, dtype=dtype) for dtype in dtypes)
+
+
+@keras.saving.register_keras_serializable(package="kpool")
+class MaxPool(keras.Operation):
+    """`max_pool` as a node of a functional Keras model."""
+
+    def __init__(
+        self,
+        pool_size: int | Sequence[int],
+        strides: int | Sequence[int] | None = None,
+        padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
+        data_format: str | None = None,
+        return_indices: bool = False,
+        index_dtype: str = "int32",
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.arguments = (pool_size, strides, padding, data_format)
+        self.return_indices = return_indices
+        self.index_dtype = check_index_dtype(index_dtype)
+
+    def call(self, inputs: Any) -> Any:
+        return max_pool(inputs, *self.arguments, self.return_indices, self.index_dtype)
+
+    def compute_output_spec(self, inputs: keras.KerasTensor) -> Any:
+        window = make_window(len(inputs.shape) - 2, *self.arguments)
+        specs = max_pool_specs(inputs, window, self.index_dtype if self.return_indices else None)
+        return specs if self.return_indices else specs[0]

@@ -1,0 +1,126 @@
+"""Max unpooling: the inverse of max pooling, as far as there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, is_symbolic, like
+from kpool.ops.geometry import Window, integers, make_window
+
+
+def max_unpool(
+    inputs: Any,
+    indices: Any,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
+    data_format: str | None = None,
+    output_size: Any = None,
+) -> Any:
+    """Put each element back where it was the maximum, and zero everywhere else.
+
+    Takes the window with which the indices were made; it determines the size of the output. Several input sizes pool
+    to the same output size, and `output_size` tells which one is meant. Where several windows share an index, which
+    only overlapping ones do, the last in row-major order wins; the gradient then goes to it alone.
+
+    Args:
+        inputs: Tensor of rank 4, pooled: a TensorFlow tensor, a symbolic Keras tensor or a NumPy array (the result
+            then is one too). Any float or integer dtype.
+        indices: Tensor of the same shape, int32 or int64, from `max_pool` or in its convention: the position
+            `h * width + w` in one channel's plane of the output.
+        pool_size: int or tuple of 2 integers, the window's size.
+        strides: int or tuple of 2 integers, the distance between windows. Defaults to `pool_size`.
+        padding: `"valid"`, `"same"`, an int, one int per axis, or a pair (before, after) per axis.
+        data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
+        output_size: int, tuple of 2 integers, or integer tensor of 2 elements: the output's height and width.
+            Defaults to `(size - 1) * strides + pool_size - padding`, for `"same"` padding to `size * strides`. Any
+            size that differs from the default by less than `strides` will do.
+
+    Returns:
+        The unpooled tensor, of the dtype of `inputs`.
+
+    Raises:
+        ValueError: If an argument has a wrong form or value, shapes or dtypes do not fit, or `output_size` cannot be.
+        tf.errors.InvalidArgumentError: If an index is out of range, or an error turns out only when a graph runs.
+
+    Example:
+
+    >>> x = np.array([[1, 3], [5, 6]], "float32").reshape(1, 2, 2, 1)
+    >>> values, indices = kpool.ops.max_pool(x, 2, return_indices=True)
+    >>> kpool.ops.max_unpool(values, indices, 2)[0, :, :, 0]
+    array([[0., 0.],
+           [0., 6.]], dtype=float32)
+    """
+    if is_symbolic(inputs, indices):
+        return MaxUnpool(pool_size, strides, padding, data_format, output_size)(inputs, indices)
+    tensor = as_tensor("inputs", inputs)
+    window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format)
+    return like(inputs, max_unpool_tensors(tensor, as_tensor("indices", indices), window, output_size))
+
+
+def max_unpool_tensors(inputs: Any, indices: Any, window: Window, output_size: Any = None) -> Any:
+    """Unpool tensors of the backend."""
+    size = check_output_size(output_size, window)
+    check_indices(inputs, indices)
+    window.unpooled_shape(inputs.shape, None if keras.ops.is_tensor(size) else size)
+    return functions.max_unpool(inputs, indices, window, size)
+
+
+def max_unpool_spec(
+    inputs: keras.KerasTensor, indices: keras.KerasTensor, window: Window, output_size: Any = None
+) -> keras.KerasTensor:
+    """What `max_unpool_tensors` would return, as a symbolic tensor."""
+    size = check_output_size(output_size, window)
+    check_indices(inputs, indices)
+    if size is None or isinstance(size, tuple):
+        return keras.KerasTensor(window.unpooled_shape(inputs.shape, size), dtype=inputs.dtype)
+    return keras.KerasTensor(window.unpooled_shape_of_unknown_size(inputs.shape), dtype=inputs.dtype)
+
+
+def check_output_size(output_size: Any, window: Window) -> Any:
+    """None, a tuple with one integer per spatial axis, or a tensor that holds such."""
+    if output_size is None or keras.ops.is_tensor(output_size) or is_symbolic(output_size):
+        return output_size
+    return integers("output_size", output_size, window.rank)
+
+
+def check_indices(inputs: Any, indices: Any) -> None:
+    """Refuse indices that cannot belong to the inputs."""
+    dtype = keras.backend.standardize_dtype(indices.dtype)
+    if dtype not in INDEX_DTYPES:
+        raise ValueError(f"`indices` must be of dtype int32 or int64. Received: indices of dtype {dtype}")
+    shapes = tuple(inputs.shape), tuple(indices.shape)
+    if len(shapes[0]) != len(shapes[1]) or any(a != b for a, b in zip(*shapes, strict=True) if None not in (a, b)):
+        raise ValueError(
+            "`indices` must have the shape of `inputs`. "
+            f"Received: inputs of shape {shapes[0]}, indices of shape {shapes[1]}"
+        )
+
+
+@keras.saving.register_keras_serializable(package="kpool")
+class MaxUnpool(keras.Operation):
+    """`max_unpool` as a node of a functional Keras model."""
+
+    def __init__(
+        self,
+        pool_size: int | Sequence[int],
+        strides: int | Sequence[int] | None = None,
+        padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
+        data_format: str | None = None,
+        output_size: int | Sequence[int] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.arguments = (pool_size, strides, padding, data_format)
+        self.output_size = output_size
+
+    def call(self, inputs: Any, indices: Any) -> Any:
+        return max_unpool(inputs, indices, *self.arguments, self.output_size)
+
+    def compute_output_spec(self, inputs: keras.KerasTensor, indices: keras.KerasTensor) -> keras.KerasTensor:
+        window = make_window(len(inputs.shape) - 2, *self.arguments)
+        return max_unpool_spec(inputs, indices, window, self.output_size)

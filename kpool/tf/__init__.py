@@ -1,0 +1,10 @@
+"""kpool on TensorFlow: the native ops, and differentiable functions around them.
+
+The functions take TensorFlow tensors and a checked window, and know nothing of Keras. Another backend gets a package
+like this one, over the same kernels.
+"""
+
+from kpool.tf.max_pool import max_pool
+from kpool.tf.max_unpool import max_unpool
+
+__all__ = ["max_pool", "max_unpool"]

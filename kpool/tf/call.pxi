@@ -1,0 +1,120 @@
+# One execution of a native op: its tensors, its status, and the one exit that frees them.
+
+cdef enum:
+    MAX_TENSORS = 8     # inputs, outputs and scratch of one call
+    MAX_DIMS = 5        # of a tensor that any op accepts
+
+cdef struct Call:
+    TF_OpKernelContext* context
+    TF_Status* status
+    TF_Tensor* tensors[MAX_TENSORS]
+    int held
+
+# A tensor as the ops see it. `shape` holds the first MAX_DIMS sizes; a larger `ndim` fails the check of the rank.
+cdef struct View:
+    void* data
+    int dtype
+    int ndim
+    int64_t shape[MAX_DIMS]
+
+
+cdef void open_call(Call* call, TF_OpKernelContext* context) noexcept nogil:
+    call.context = context
+    call.status = TF_NewStatus()
+    call.held = 0
+
+
+cdef void close_call(Call* call) noexcept nogil:
+    """Report the status if it is not OK, and free everything."""
+    cdef int i
+    if TF_GetCode(call.status) != TF_OK:
+        TF_OpKernelContext_Failure(call.context, call.status)
+    for i in range(call.held):
+        TF_DeleteTensor(call.tensors[i])
+    TF_DeleteStatus(call.status)
+
+
+cdef bint invalid(Call* call, const char* message) noexcept nogil:
+    """Set the status to InvalidArgumentError, and return False."""
+    TF_SetStatus(call.status, TF_INVALID_ARGUMENT, message)
+    return False
+
+
+cdef bint hold(Call* call, TF_Tensor* tensor, View* view) noexcept nogil:
+    """Take over a tensor just obtained, which is NULL if the status is not OK."""
+    cdef int i
+    if tensor == NULL or TF_GetCode(call.status) != TF_OK:
+        if TF_GetCode(call.status) == TF_OK:
+            TF_SetStatus(call.status, TF_RESOURCE_EXHAUSTED, "A tensor of the op could not be allocated.")
+        if tensor != NULL:
+            TF_DeleteTensor(tensor)
+        return False
+    call.tensors[call.held] = tensor
+    call.held += 1
+    view.data = TF_TensorData(tensor)
+    view.dtype = TF_TensorType(tensor)
+    view.ndim = TF_NumDims(tensor)
+    for i in range(min(view.ndim, MAX_DIMS)):
+        view.shape[i] = TF_Dim(tensor, i)
+    return True
+
+
+cdef bint get_input(Call* call, int i, View* view) noexcept nogil:
+    cdef TF_Tensor* tensor = NULL
+    TF_GetInput(call.context, i, &tensor, call.status)
+    return hold(call, tensor, view)
+
+
+cdef bint add_output(
+    Call* call, int i, int dtype, size_t width, const int64_t* shape, int ndim, View* view,
+) noexcept nogil:
+    """Allocate an output; the geometry has checked that its size fits."""
+    cdef size_t size = width
+    cdef int axis
+    for axis in range(ndim):
+        size *= <size_t> shape[axis]
+    return hold(call, TF_AllocateOutput(call.context, i, dtype, shape, ndim, size, call.status), view)
+
+
+cdef bint add_scratch(Call* call, int dtype, const int64_t* shape, int ndim, View* view) noexcept nogil:
+    cdef TF_AllocatorAttributes attributes = TF_AllocatorAttributes(struct_size=KP_ATTRIBUTES_SIZE, on_host=1)
+    return hold(call, TF_AllocateTemp(call.context, dtype, shape, ndim, &attributes, call.status), view)
+
+
+cdef bint same_shape(const View* view, const int64_t* shape, int ndim) noexcept nogil:
+    cdef int i
+    if view.ndim != ndim:
+        return False
+    for i in range(ndim):
+        if view.shape[i] != shape[i]:
+            return False
+    return True
+
+
+cdef int element_of(int dtype) noexcept nogil:
+    """The kernels' name for a dtype, or -1. The only home of this table; registration goes by it too."""
+    if dtype == TF_HALF:
+        return Element.FLOAT16
+    elif dtype == TF_BFLOAT16:
+        return Element.BFLOAT16
+    elif dtype == TF_FLOAT:
+        return Element.FLOAT32
+    elif dtype == TF_DOUBLE:
+        return Element.FLOAT64
+    elif dtype == TF_INT8:
+        return Element.INT8
+    elif dtype == TF_UINT8:
+        return Element.UINT8
+    elif dtype == TF_INT16:
+        return Element.INT16
+    elif dtype == TF_UINT16:
+        return Element.UINT16
+    elif dtype == TF_INT32:
+        return Element.INT32
+    elif dtype == TF_UINT32:
+        return Element.UINT32
+    elif dtype == TF_INT64:
+        return Element.INT64
+    elif dtype == TF_UINT64:
+        return Element.UINT64
+    return -1

@@ -1,0 +1,39 @@
+"""Shapes of TensorFlow tensors, known when a graph is built or only when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from kpool.ops.geometry import Shape, Window
+
+Tensors = TypeVar("Tensors", tf.Tensor, tuple[tf.Tensor, ...])
+
+LARGEST_INT32 = 2**31 - 1
+
+
+def dynamic_shape(tensor: tf.Tensor) -> tf.Tensor:
+    """The shape as an int64 vector: a constant where it is known. Either way the tensor itself is not kept."""
+    if tensor.shape.is_fully_defined():
+        return tf.constant(tensor.shape.as_list(), tf.int64)
+    return tf.shape(tensor, out_type=tf.int64)
+
+
+def index_dtype_for(shape: Any, window: Window) -> str:
+    """The smallest index type that is sure to hold every position of an input's planes."""
+    plane = 1
+    for size in window.spatial(tuple(shape)):
+        plane = LARGEST_INT32 + 1 if size is None else plane * size
+    return "int32" if plane <= LARGEST_INT32 else "int64"
+
+
+def with_shape(tensors: Tensors, shape: Shape | Callable[..., Shape], *arguments: Any) -> Tensors:
+    """The tensors, with what is known of their shape. A native op cannot say it when a graph is built."""
+    if not tf.executing_eagerly():
+        known = shape(*arguments) if callable(shape) else shape
+        for tensor in tensors if isinstance(tensors, tuple) else (tensors,):
+            tensor.set_shape(known)
+    return tensors

@@ -1,0 +1,85 @@
+"""Builds kpool's extensions from their Cython sources. Needs a C compiler; TensorFlow is not needed.
+
+KPOOL_DEBUG=1 builds for finding mistakes: Cython's checks, assertions and debug information.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+DEBUG = os.environ.get("KPOOL_DEBUG", "0") != "0"
+MACOS = sys.platform == "darwin"
+
+DIRECTIVES = {
+    "language_level": 3,
+    "cdivision": True,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "embedsignature": True,
+}
+
+FLAGS = [
+    # NaN comparisons stay exact: the two no-flags only drop traps and errno. Never -ffast-math.
+    "-O1" if DEBUG else "-O3",
+    "-g" if DEBUG else "-g0",
+    "-fno-trapping-math",
+    "-fno-math-errno",
+    # Sums are written in a fixed order and without fused multiply-add, so every machine gets the same bits.
+    "-ffp-contract=off",
+    # Kernels go by an element's width, so they read floats as words of the same size.
+    "-fno-strict-aliasing",
+    "-fvisibility=hidden",
+]
+
+# The kernels call their loops with literal flags; each call must become a loop of its own.
+INLINE = ("CYTHON_INLINE", "inline __attribute__((always_inline))")
+
+
+def extension(name: str, **options: list) -> Extension:
+    source = name.replace(".", "/") + ".pyx"
+    return Extension(name, [source], extra_compile_args=FLAGS, **options)
+
+
+class BuildExtensions(build_ext):
+    """Links the native ops against TensorFlow by name alone.
+
+    The loader finds the library by its soname, because TensorFlow has loaded it by then. An empty library of that
+    name stands in for it here, so one binary serves every TensorFlow and building needs none.
+    """
+
+    def build_extensions(self) -> None:
+        if not MACOS:
+            folder = Path(self.build_temp)
+            folder.mkdir(parents=True, exist_ok=True)
+            source = folder / "empty.c"
+            source.write_text("typedef int nothing;\n")
+            library = folder / "libtensorflow_framework.so.2"
+            soname = f"-Wl,-soname,{library.name}"
+            subprocess.run([*self.compiler.compiler_so, "-shared", soname, str(source), "-o", str(library)], check=True)
+            native = next(e for e in self.extensions if e.name == "kpool.tf.native")
+            native.extra_link_args = ["-Wl,--no-as-needed", str(library)]
+        super().build_extensions()
+
+
+setup(
+    cmdclass={"build_ext": BuildExtensions},
+    ext_modules=cythonize(
+        [
+            extension("kpool.kernels.geometry"),
+            extension("kpool.kernels.threads"),
+            extension("kpool.kernels.baseline", define_macros=[INLINE]),
+            extension("kpool.kernels.driver"),
+            extension(
+                "kpool.tf.native",
+                extra_link_args=["-Wl,-undefined,dynamic_lookup"] if MACOS else [],
+            ),
+        ],
+        compiler_directives=DIRECTIVES,
+        build_dir="build/cython",
+    ),
+)
