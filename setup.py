@@ -20,6 +20,8 @@ DIRECTIVES = {
     "cdivision": True,
     "boundscheck": DEBUG,
     "wraparound": False,
+    # Plain builtins, which AutoGraph calls as they are instead of warning that it cannot convert them.
+    "binding": False,
     "embedsignature": True,
 }
 

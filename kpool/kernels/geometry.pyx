@@ -326,25 +326,25 @@ cdef class CheckedWindow:
     def pooled_size(self, int axis, size):
         """Number of windows along one spatial axis of `size` elements; None gives None."""
         cdef Problem problem
-        cdef Axis result = [0, 0, 0, 0, 0, 0]
+        cdef Axis result = Axis(size=0, pooled=0, taps=0, stride=0, dilation=0, before=0)
         if size is None:
             return None
         if size < 1:
             raise ValueError(f"`inputs` must have at least one element on every spatial axis. Received: size {size}")
-        if not pool_axis(&result, &self.window, axis, size, &problem):
-            raise ValueError(problem.message.decode())
-        return result.pooled
+        if pool_axis(&result, &self.window, axis, size, &problem):
+            return result.pooled
+        raise ValueError(problem.message.decode())
 
     def unpooled_size(self, int axis, size, wanted=None):
         """Size of one spatial axis after unpooling `size` windows, `wanted` if that is possible; None gives None."""
         cdef Problem problem
-        cdef Axis result
+        cdef Axis result = Axis(size=0, pooled=0, taps=0, stride=0, dilation=0, before=0)
         if wanted is not None and wanted < 1:
             raise ValueError(f"`output_size` must hold positive integers. Received: output_size={wanted}")
         if size is None:
             return wanted
         if size < 1:
             raise ValueError(f"`inputs` must have at least one element on every spatial axis. Received: size {size}")
-        if not unpool_axis(&result, &self.window, axis, size, wanted or 0, &problem):
-            raise ValueError(problem.message.decode())
-        return result.size
+        if unpool_axis(&result, &self.window, axis, size, wanted or 0, &problem):
+            return result.size
+        raise ValueError(problem.message.decode())

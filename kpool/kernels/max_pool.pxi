@@ -234,7 +234,8 @@ cdef inline void pool_windows(
 
 
 cdef inline void pool_columns(
-    Vec outputs, const MaxPool* job, Span* span, Vec x, int64_t row_origin, int64_t position, int64_t begin, int64_t end,
+    Vec outputs, const MaxPool* job, Span* span, Vec x, int64_t row_origin, int64_t position,
+    int64_t begin, int64_t end,
 ) noexcept nogil:
     """Pool a range of windows of one row, all of them whole along it; lanes are columns."""
     cdef const Geometry* g = &job.geometry

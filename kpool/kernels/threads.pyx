@@ -154,7 +154,7 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     """Do items [0, items) of a job that moves `cost` bytes, on the caller and the pool's workers."""
     global jobs
     cdef Job posting
-    cdef int64_t chunks, helper
+    cdef int64_t chunks, _
     cdef int threads = load(&threads_per_call)
     posting = Job(work=work, argument=job, items=items, grain=items, next=0, seats=threads - 1, holders=0, below=NULL)
     if items < 2 or cost < WORTH_WAKING or threads < 2:
@@ -166,7 +166,7 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     start_workers(threads - 1)
     posting.below = jobs
     jobs = &posting
-    for helper in range(min(posting.seats, chunks - 1)):
+    for _ in range(min(posting.seats, chunks - 1)):
         pthread_cond_signal(&posted)
     pthread_mutex_unlock(&mutex)
     run(&posting)
@@ -215,6 +215,18 @@ def num_threads():
 def num_workers():
     """How many worker threads the pool has started in this process."""
     return workers
+
+
+cdef void count_items(const void* counter, int64_t begin, int64_t end) noexcept nogil:
+    claim(<int64_t*> counter, end - begin)
+
+
+def exercise(int64_t items):
+    """Send a job of that many items through the pool, and return how many were done."""
+    cdef int64_t done = 0
+    with nogil:
+        parallel_for(count_items, &done, items, WORTH_WAKING)
+    return done
 
 
 set_num_threads(0)

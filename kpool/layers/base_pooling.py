@@ -36,7 +36,8 @@ class BasePooling(keras.layers.Layer):
         self.input_spec = keras.InputSpec(ndim=rank + 2)
         # The native ops have no XLA kernels.
         self.supports_jit = False
-        self.built = True
+        # There is nothing to build, unless a subclass has something.
+        self.built = type(self).build is keras.layers.Layer.build
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -64,6 +64,4 @@ class MaxUnpooling2D(BaseMaxUnpooling):
         output_size: int | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            2, pool_size, strides, padding, data_format, name=name, output_size=output_size, **kwargs
-        )
+        super().__init__(2, pool_size, strides, padding, data_format, name=name, output_size=output_size, **kwargs)

@@ -13,14 +13,12 @@ if keras.config.backend() != "tensorflow":
         f"importing keras. Received: backend={keras.config.backend()!r}"
     )
 
-from kpool import tf as functions  # noqa: E402  (fails less clearly on another backend)
+from kpool import tf as functions
 
 __all__ = ["as_tensor", "functions", "is_symbolic", "like"]
 
-DTYPES = frozenset(
-    ["float16", "bfloat16", "float32", "float64"]
-    + ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
-)
+FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
+INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 INDEX_DTYPES = ("int32", "int64")
 
 
@@ -33,7 +31,7 @@ def as_tensor(name: str, value: Any) -> Any:
     """A tensor of the backend from anything that holds numbers, of a dtype and rank that kpool can check."""
     tensor = value if keras.ops.is_tensor(value) else keras.ops.convert_to_tensor(value)
     dtype = keras.backend.standardize_dtype(tensor.dtype)
-    if dtype not in DTYPES:
+    if dtype not in FLOAT_DTYPES + INTEGER_DTYPES:
         raise ValueError(f"`{name}` must be of a float or integer dtype. Received: {name} of dtype {dtype}")
     if tensor.shape.rank is None:
         raise ValueError(f"`{name}` must have a known rank. Received: {name} of unknown rank")

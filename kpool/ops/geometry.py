@@ -6,7 +6,7 @@ The formulas themselves are in `kpool.kernels.geometry`, where the native ops fi
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -141,7 +141,7 @@ def make_window(
 def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
     """`value` as a tuple of `count` integers; a single integer stands for all of them."""
     try:
-        values = (value,) * count if not isinstance(value, Sequence) else tuple(value)
+        values = tuple(value) if isinstance(value, Iterable) else (value,) * count
         if any(isinstance(v, bool) for v in values):
             raise TypeError
         result = tuple(operator.index(v) for v in values)
@@ -162,10 +162,10 @@ def _pairs(padding: Any, rank: int) -> Padding:
             return "same"
         if padding.lower() == "valid":
             return ((0, 0),) * rank
-    elif isinstance(padding, Sequence) and len(padding) == rank and all(isinstance(p, Sequence) for p in padding):
-        return tuple((before, after) for before, after in (integers("padding", pair, 2) for pair in padding))
     else:
         try:
+            if isinstance(padding, Sequence) and len(padding) == rank and all(isinstance(p, Sequence) for p in padding):
+                return tuple((before, after) for before, after in (integers("padding", pair, 2) for pair in padding))
             return tuple((size, size) for size in integers("padding", padding, rank))
         except ValueError:
             pass
@@ -182,7 +182,6 @@ def standard_data_format(data_format: str | None) -> str:
     standard = str(data_format).lower()
     if standard not in ("channels_last", "channels_first"):
         raise ValueError(
-            '`data_format` must be "channels_last" or "channels_first". '
-            f"Received: data_format={data_format!r}"
+            f'`data_format` must be "channels_last" or "channels_first". Received: data_format={data_format!r}'
         )
     return standard

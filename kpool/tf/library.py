@@ -1,5 +1,6 @@
 """Loads the native ops, and sizes the worker pool as TensorFlow's own."""
 
+from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
 
@@ -19,22 +20,13 @@ def _load() -> ModuleType:
     return wrappers
 
 
-class _ThreadSettings:
-    """TensorFlow's number of threads inside one op, as last seen."""
+@cache
+def follow_thread_settings() -> None:
+    """Let the worker pool have as many threads as TensorFlow uses inside one op, 0 meaning every core.
 
-    seen: int | None = None
-
-    def follow(self) -> None:
-        """Let the worker pool have as many threads, 0 meaning every core.
-
-        TensorFlow lets the number change until it runs its first op, so every call from Python looks again.
-        """
-        wanted = tf.config.threading.get_intra_op_parallelism_threads()
-        if wanted != self.seen:
-            threads.set_num_threads(wanted)
-            self.seen = wanted
+    Called before every op and run once: TensorFlow settles the number when it runs its first op.
+    """
+    threads.set_num_threads(tf.config.threading.get_intra_op_parallelism_threads())
 
 
 ops = _load()
-thread_settings = _ThreadSettings()
-thread_settings.follow()

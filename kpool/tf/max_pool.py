@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from kpool.tf.library import ops, thread_settings
+from kpool.tf.library import follow_thread_settings, ops
 from kpool.tf.max_unpool import gather, scatter
 from kpool.tf.shapes import dynamic_shape, index_dtype_for, with_shape
 
@@ -28,7 +28,7 @@ def max_pool(
     inputs: tf.Tensor, window: Window, index_dtype: str | None = None, training: bool = True
 ) -> tuple[tf.Tensor, ...]:
     """The pooled tensor, followed by the winners' indices if `index_dtype` names a type for them."""
-    thread_settings.follow()
+    follow_thread_settings()
     if not inputs.dtype.is_floating:
         return _forward(inputs, window, index_dtype, offsets=False)
     return tuple(_pool_function(window, index_dtype, training)(inputs))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from kpool.tf.library import ops, thread_settings
+from kpool.tf.library import follow_thread_settings, ops
 from kpool.tf.shapes import dynamic_shape, with_shape
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def max_unpool(
     inputs: tf.Tensor, indices: tf.Tensor, window: Window, output_size: Any = None, duplicates: str = "last"
 ) -> tf.Tensor:
     """`inputs` at the positions `indices` of planes of `output_size`, by default those of the smallest pooled input."""
-    thread_settings.follow()
+    follow_thread_settings()
     size = tf.cast([] if output_size is None else output_size, tf.int64)
     return scatter(inputs, indices, size, window, duplicates)
 

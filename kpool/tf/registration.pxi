@@ -58,7 +58,8 @@ cdef void add_any_type(TF_OpDefinitionBuilder* op) noexcept nogil:
 
 
 cdef void add_index_type(TF_OpDefinitionBuilder* op) noexcept nogil:
-    TF_OpDefinitionBuilderAddAttr(op, "Tindices: {int32, int64} = DT_INT32")
+    # No default: TensorFlow would narrow NumPy's int64 to it before the op could see what it lost.
+    TF_OpDefinitionBuilderAddAttr(op, "Tindices: {int32, int64}")
 
 
 cdef void register_untyped(const char* name, Create create, Compute compute, TF_Status* status) noexcept nogil:

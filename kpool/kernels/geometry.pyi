@@ -1,0 +1,14 @@
+from collections.abc import Sequence
+
+class CheckedWindow:
+    def __init__(
+        self,
+        pool_size: Sequence[int],
+        strides: Sequence[int],
+        dilation_rate: Sequence[int],
+        padding: str | Sequence[Sequence[int]],
+        ceil_mode: bool,
+        channels_first: bool,
+    ) -> None: ...
+    def pooled_size(self, axis: int, size: int | None) -> int | None: ...
+    def unpooled_size(self, axis: int, size: int | None, wanted: int | None = None) -> int | None: ...

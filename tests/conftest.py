@@ -1,0 +1,59 @@
+"""Quiet imports, and what several test files share."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import warnings
+
+with warnings.catch_warnings():
+    # Third-party modules warn about each other when they are imported; the tests begin after that.
+    warnings.simplefilter("ignore")
+    import keras
+    import numpy as np
+    import pytest
+    import tensorflow as tf
+
+import kpool  # noqa: F401
+
+FLOATS = ["float16", "bfloat16", "float32", "float64"]
+INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20161115)
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    """No test sees names, policies or formats that another one set."""
+    keras.utils.clear_session()
+    yield
+    keras.config.set_dtype_policy("float32")
+    keras.config.set_image_data_format("channels_last")
+
+
+def numpy_dtype(name):
+    return tf.as_dtype(name).as_numpy_dtype
+
+
+def hostile(rng, shape, dtype):
+    """Values that break careless code: ties, negatives, zeros of both signs, infinities, NaN."""
+    dtype = numpy_dtype(dtype)
+    if np.issubdtype(dtype, np.integer):
+        limits = np.iinfo(dtype)
+        pool = np.array([limits.min, limits.max, 0, 1, 1, limits.min + 1], dtype)
+    else:
+        pool = np.array([-np.inf, np.inf, np.nan, -0.0, 0.0, -1, -1, -2, 1, 3, -7.5], dtype)
+    return rng.choice(pool, shape)
+
+
+def same_bits(actual, expected):
+    """Equal, NaN counting as equal to NaN, and of the same dtype and shape."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.dtype == expected.dtype
+    assert actual.shape == expected.shape
+    wide = np.float64 if actual.dtype.itemsize < 8 or actual.dtype.kind == "f" else actual.dtype
+    np.testing.assert_array_equal(actual.astype(wide), expected.astype(wide))

@@ -1,0 +1,232 @@
+"""The Keras layers: as Keras' own, and with what Keras has not."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras.src import testing
+
+from kpool.layers import MaxPooling2D, MaxUnpooling2D, OverlappingMaxPooling2D
+from kpool.ops import max_pool, max_unpool
+
+# Keras' layer test trains a layer without weights, and feeds a generator to `fit` without shuffle=False.
+WARNINGS_OF_KERAS = "ignore:(`shuffle=True` was passed|The model does not have any trainable weights):UserWarning"
+
+VARIANTS = [
+    (MaxPooling2D, {}),
+    (MaxPooling2D, {"pool_size": (3, 2), "strides": 1, "padding": "same"}),
+    (MaxPooling2D, {"pool_size": 3, "padding": 1, "data_format": "channels_first"}),
+    (MaxPooling2D, {"pool_size": 3, "padding": ((0, 1), (2, 1))}),
+    (OverlappingMaxPooling2D, {}),
+    (OverlappingMaxPooling2D, {"pool_size": 4, "strides": (3, 1), "padding": "same"}),
+]
+
+
+@pytest.mark.filterwarnings(WARNINGS_OF_KERAS)
+@pytest.mark.parametrize(("layer", "arguments"), VARIANTS)
+def test_keras_own_layer_test(layer, arguments):
+    """Config round trip, symbolic and eager shapes and dtypes, a training step, mixed precision."""
+    x = np.ones((2, 8, 9, 4), "float32")
+    function = {"pool_size": (2, 2), **({"pool_size": 3, "strides": 2} if layer is OverlappingMaxPooling2D else {})}
+    testing.TestCase().run_layer_test(
+        layer,
+        init_kwargs=arguments,
+        input_shape=x.shape,
+        expected_output_shape=max_pool(x, **{**function, **arguments}).shape,
+        expected_num_trainable_weights=0,
+        expected_num_non_trainable_weights=0,
+        expected_num_seed_generators=0,
+        expected_num_losses=0,
+        supports_masking=False,
+        assert_built_after_instantiation=True,
+    )
+
+
+class UnpoolingToCorners(MaxUnpooling2D):
+    """Unpooling with one input, as Keras' layer test passes it: each channel goes to its plane's first element."""
+
+    def call(self, inputs):
+        return super().call(inputs, tf.zeros_like(inputs, "int32"))
+
+    def compute_output_spec(self, inputs):
+        return super().compute_output_spec(inputs, keras.KerasTensor(inputs.shape, "int32"))
+
+
+@pytest.mark.filterwarnings(WARNINGS_OF_KERAS)
+def test_keras_own_layer_test_of_unpooling():
+    testing.TestCase().run_layer_test(
+        UnpoolingToCorners,
+        init_kwargs={"pool_size": 2, "output_size": (7, 8)},
+        input_shape=(2, 3, 4, 5),
+        expected_output_shape=(2, 7, 8, 5),
+        assert_built_after_instantiation=True,
+        custom_objects={"UnpoolingToCorners": UnpoolingToCorners},
+    )
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_drop_in_for_keras_max_pooling(padding, data_format, dtype, rng):
+    x = rng.integers(-50, 50, (2, 7, 8, 9)).astype(dtype)
+    for pool_size, strides in ((2, None), (3, 2), ((2, 3), (3, 1))):
+        arguments = (pool_size, strides, padding, data_format)
+        ours, theirs = MaxPooling2D(*arguments, name="p"), keras.layers.MaxPooling2D(*arguments, name="p")
+        np.testing.assert_array_equal(ours(x), theirs(x))
+        assert ours.compute_output_shape(x.shape) == theirs.compute_output_shape(x.shape)
+        assert set(theirs.get_config()) <= set(ours.get_config())
+
+
+@pytest.mark.parametrize("policy", ["float32", "float64", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("index_dtype", ["int32", "int64"])
+def test_indices_stay_integers_under_every_policy(policy, index_dtype):
+    keras.config.set_dtype_policy(policy)
+    layer = MaxPooling2D(2, return_indices=True, index_dtype=index_dtype)
+    unpool = MaxUnpooling2D(2)
+    for x in (keras.Input((8, 8, 3)), np.ones((1, 8, 8, 3))):
+        values, indices = layer(x)
+        assert keras.backend.standardize_dtype(values.dtype) == layer.compute_dtype
+        assert keras.backend.standardize_dtype(indices.dtype) == index_dtype
+        unpooled = unpool(values, indices)
+        assert keras.backend.standardize_dtype(unpooled.dtype) == layer.compute_dtype
+
+
+def autoencoder():
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
+    values, indices = MaxPooling2D(2, return_indices=True, name="pool")(x)
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(values)
+    x = MaxUnpooling2D(2, name="unpool")(x, indices)
+    return keras.Model(inputs, keras.layers.Conv2D(3, 1)(x))
+
+
+def test_functional_model_saves_loads_and_trains(tmp_path, rng):
+    model = autoencoder()
+    x = rng.normal(size=(8, 10, 12, 3)).astype("float32")
+    model.compile("adam", "mse")
+    assert not model.jit_compile
+    losses = model.fit(x, x, epochs=10, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    before = model.predict(x, verbose=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), before)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone.predict(x, verbose=0), before)
+    assert keras.Model.from_config(json.loads(json.dumps(model.get_config()))).count_params() == model.count_params()
+
+
+def test_layers_are_registered_under_the_package():
+    for layer in (MaxPooling2D, MaxUnpooling2D, OverlappingMaxPooling2D):
+        assert keras.saving.get_registered_name(layer) == f"kpool>{layer.__name__}"
+        config = keras.saving.serialize_keras_object(layer(name="x"))
+        assert config["registered_name"] == f"kpool>{layer.__name__}"
+        assert isinstance(keras.saving.deserialize_keras_object(config), layer)
+
+
+def test_sequential_and_subclassed_models(rng):
+    x = rng.normal(size=(4, 8, 8, 2)).astype("float32")
+    sequential = keras.Sequential([keras.Input((8, 8, 2)), MaxPooling2D(), OverlappingMaxPooling2D(2, 1)])
+    assert sequential.output_shape == (None, 3, 3, 2)
+    np.testing.assert_array_equal(sequential(x), max_pool(max_pool(x, 2), 2, 1))
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.pool, self.unpool = MaxPooling2D(return_indices=True), MaxUnpooling2D()
+
+        def call(self, x):
+            return self.unpool(*self.pool(x))
+
+    values, indices = max_pool(x, 2, return_indices=True)
+    np.testing.assert_array_equal(Subclassed().predict(x, verbose=0), max_unpool(values, indices, 2))
+
+
+def test_functions_are_nodes_of_functional_models(tmp_path, rng):
+    x = rng.normal(size=(2, 8, 6, 2)).astype("float32")
+    inputs = keras.Input((8, 6, 2))
+    values, indices = max_pool(inputs, 2, return_indices=True)
+    assert (values.dtype, indices.dtype) == ("float32", "int32")
+    pooled_only = max_pool(inputs, 2)
+    model = keras.Model(inputs, [max_unpool(values, indices, 2), pooled_only])
+    model.save(tmp_path / "model.keras")
+    values, indices = max_pool(x, 2, return_indices=True)
+    for network in (model, keras.models.load_model(tmp_path / "model.keras")):
+        unpooled, pooled = network(x)
+        np.testing.assert_array_equal(unpooled, max_unpool(values, indices, 2))
+        np.testing.assert_array_equal(pooled, values)
+
+
+def test_gradient_of_an_inference_call(rng):
+    """Grad-CAM asks a model called with training=False for gradients."""
+    x = tf.constant(rng.normal(size=(1, 6, 6, 2)))
+    layer = MaxPooling2D(3, 1, dtype="float64")
+    gradients = []
+    for training in (True, False, None):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=training)
+        gradients.append(tape.gradient(y, x).numpy())
+    np.testing.assert_array_equal(gradients[0], gradients[1])
+    np.testing.assert_array_equal(gradients[0], gradients[2])
+
+
+def test_output_size_at_construction_and_at_call(rng):
+    x = rng.normal(size=(1, 5, 5, 1)).astype("float32")
+    values, indices = MaxPooling2D(2, return_indices=True)(x)
+    assert MaxUnpooling2D(2)(values, indices).shape == (1, 4, 4, 1)
+    assert MaxUnpooling2D(2, output_size=5)(values, indices).shape == (1, 5, 5, 1)
+    assert MaxUnpooling2D(2, output_size=5)(values, indices, output_size=(4, 5)).shape == (1, 4, 5, 1)
+    assert MaxUnpooling2D(2)(values, indices, output_size=tf.shape(x)[1:3]).shape == (1, 5, 5, 1)
+    symbolic = MaxUnpooling2D(2)(keras.Input((2, 2, 1)), keras.Input((2, 2, 1), dtype="int32"), output_size=5)
+    assert symbolic.shape == (None, 5, 5, 1)
+
+
+def test_half_inputs_of_a_float32_layer_are_cast_as_keras_casts_them():
+    x = np.ones((1, 4, 4, 1), "float16")
+    assert MaxPooling2D()(x).dtype == keras.layers.MaxPooling2D()(x).dtype
+
+
+@pytest.mark.parametrize(
+    ("layer", "arguments", "message"),
+    [
+        (MaxPooling2D, {"pool_size": 0}, "`pool_size` must hold integers from 1"),
+        (MaxPooling2D, {"pool_size": (2, 2, 2)}, "`pool_size` must be an integer or a tuple of 2 integers"),
+        (MaxPooling2D, {"strides": 0}, "`strides` must hold integers from 1"),
+        (MaxPooling2D, {"padding": "full"}, "`padding` must be"),
+        (MaxPooling2D, {"padding": 2}, "`padding` must be smaller than the window"),
+        (MaxPooling2D, {"data_format": "NCHW"}, "`data_format` must be"),
+        (MaxPooling2D, {"index_dtype": "uint8"}, '`index_dtype` must be "int32" or "int64"'),
+        (MaxUnpooling2D, {"output_size": 2.5}, "`output_size` must be an integer or a tuple of 2 integers"),
+        (OverlappingMaxPooling2D, {"strides": 3}, "`strides` must be smaller than `pool_size` on every axis"),
+        (OverlappingMaxPooling2D, {"pool_size": (3, 2)}, "`strides` must be smaller than `pool_size` on every axis"),
+    ],
+)
+def test_arguments_that_cannot_be(layer, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        layer(**arguments)
+
+
+@pytest.mark.parametrize("make", [keras.Input, lambda shape: np.zeros((1, *shape), "float32")])
+def test_inputs_that_do_not_fit(make):
+    with pytest.raises(ValueError, match="ndim=4"):
+        MaxPooling2D()(make((4, 4)))
+    with pytest.raises(ValueError, match="`pool_size` must not exceed the padded input"):
+        MaxPooling2D(5)(make((4, 4, 1)))
+    values = make((2, 2, 1))
+    with pytest.raises(ValueError, match="`indices` must be of dtype int32 or int64"):
+        MaxUnpooling2D()(values, values)
+    indices = keras.Input((2, 3, 1), dtype="int32") if make is keras.Input else np.zeros((1, 2, 3, 1), "int32")
+    with pytest.raises(ValueError, match="`indices` must have the shape of `inputs`"):
+        MaxUnpooling2D()(values, indices)
+    indices = indices[:, :, :2]
+    with pytest.raises(ValueError, match="`output_size` must differ from the default by less than `strides`"):
+        MaxUnpooling2D()(values, indices, output_size=9)
+
+
+def test_layers_say_that_xla_cannot_compile_them():
+    assert not MaxPooling2D().supports_jit
+    assert not MaxUnpooling2D().supports_jit

@@ -1,0 +1,279 @@
+"""`kpool.ops.max_pool` against the oracle, and its contract on ties, NaN, padding and gradients."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import FLOATS, INTEGERS, hostile, numpy_dtype, same_bits
+from reference import Pooling
+
+from kpool.ops import max_pool
+
+PAIRS = {"valid": None, "same": "same", 1: [(1, 1), (1, 1)], ((0, 1), (2, 1)): [(0, 1), (2, 1)]}
+
+# Sizes around the vector widths, the lanes of a block, and the border between few channels and many.
+CHANNELS = [1, 2, 3, 7, 8, 9, 17, 33, 64, 257]
+
+
+def oriented(x, data_format):
+    return np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+def test_values_and_indices_of_every_dtype(dtype, data_format, rng):
+    for channels, (pool_size, strides, padding) in product(
+        [1, 3, 8, 37], [((2, 2), (2, 2), "valid"), ((3, 3), (2, 2), "same"), ((3, 2), (1, 3), ((0, 1), (1, 0)))]
+    ):
+        x = oriented(hostile(rng, (2, 9, 21, channels), dtype), data_format)
+        oracle = Pooling((9, 21), pool_size, strides, PAIRS.get(padding, padding))
+        values, indices, _ = oracle.max_pool(x, data_format == "channels_first")
+        actual = max_pool(x, pool_size, strides, padding, data_format, return_indices=True)
+        same_bits(actual[0], values)
+        same_bits(actual[1], indices.astype("int32"))
+        same_bits(max_pool(x, pool_size, strides, padding, data_format), values)
+
+
+@pytest.mark.parametrize("channels", CHANNELS)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_every_number_of_lanes(channels, data_format, rng):
+    """No size falls between the vectors and their tail."""
+    for width in (2, 3, 8, 35):
+        x = oriented(hostile(rng, (1, 5, width, channels), "float32"), data_format)
+        oracle = Pooling((5, width), (2, 2), (2, 1), "same")
+        values, indices, _ = oracle.max_pool(x, data_format == "channels_first")
+        actual = max_pool(x, 2, (2, 1), "same", data_format, return_indices=True, index_dtype="int64")
+        same_bits(actual[0], values)
+        same_bits(actual[1], indices)
+
+
+@pytest.mark.parametrize("strides", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    ("pool_size", "padding"),
+    [*product([1, 2, 3, 4, 7], ["valid", "same"]), *product([3, 4, 7], [1, ((0, 1), (2, 1))])],
+)
+def test_windows_below_at_and_above_the_strides(pool_size, strides, padding, rng):
+    x = hostile(rng, (2, 9, 12, 5), "float64")
+    oracle = Pooling((9, 12), (pool_size,) * 2, (strides,) * 2, PAIRS[padding])
+    values, indices, _ = oracle.max_pool(x)
+    actual = max_pool(x, pool_size, strides, padding, return_indices=True)
+    same_bits(actual[0], values)
+    same_bits(actual[1], indices.astype("int32"))
+
+
+@pytest.mark.parametrize("channels", [1, 16])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("value", [np.nan, -np.inf, np.inf, 0.0])
+def test_windows_of_equal_elements_name_their_first(value, dtype, channels):
+    x = np.full((1, 6, 50, channels), value, numpy_dtype(dtype))
+    values, indices = max_pool(x, 2, return_indices=True)
+    same_bits(values, x[:, ::2, ::2])
+    first = np.arange(300).reshape(1, 6, 50, 1)[:, ::2, ::2]
+    same_bits(indices, np.broadcast_to(first, values.shape).astype("int32"))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_zeros_of_both_signs_are_equal(dtype):
+    for x in ([-0.0, 0.0], [0.0, -0.0]):
+        x = np.array(x, numpy_dtype(dtype)).reshape(1, 1, 2, 1)
+        values, indices = max_pool(x, (1, 2), return_indices=True)
+        assert indices.item() == 0
+        assert np.signbit(values.item()) == np.signbit(x.flat[0])
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_nan_of_either_sign_wins_and_keeps_its_bits(dtype, rng):
+    x = rng.normal(size=(1, 2, 80, 24)).astype(numpy_dtype(dtype))
+    at = rng.integers(0, 2, (40, 24)), 2 * np.arange(40)[:, None] + rng.integers(0, 2, (40, 24)), np.arange(24)
+    x[0][at] = np.where(rng.integers(0, 2, (40, 24)), np.nan, -np.nan).astype(x.dtype)
+    values, indices = max_pool(x, 2, return_indices=True)
+    assert np.isnan(values.astype("float32")).all()
+    np.testing.assert_array_equal(indices[0, 0], at[0] * 80 + at[1])
+    np.testing.assert_array_equal(values[0, 0].view(np.uint8), x[0][at].view(np.uint8))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_every_half_value_is_ordered(dtype):
+    """All 65,536 bit patterns against their neighbours in a shuffle."""
+    bits = np.random.default_rng(1).permutation(65536).astype(np.uint16)
+    x = bits.view(numpy_dtype(dtype)).reshape(1, 2, -1, 8)
+    values, indices, _ = Pooling(x.shape[1:3], (2, 2)).max_pool(x)
+    actual = max_pool(x, 2, return_indices=True)
+    np.testing.assert_array_equal(actual[1], indices)
+    np.testing.assert_array_equal(actual[0].view(np.uint16), values.view(np.uint16))
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("pool_size", "strides", "padding"),
+    [(2, 2, "valid"), (2, 3, "valid"), (3, 2, "same"), (3, 1, 1), ((2, 4), (3, 1), ((0, 1), (2, 1))), (9, 4, "same")],
+)
+def test_gradient(pool_size, strides, padding, dtype, data_format, rng):
+    pair = lambda v: v if isinstance(v, tuple) else (v, v)  # noqa: E731
+    for channels in (1, 3, 11):
+        x = oriented(hostile(rng, (2, 9, 10, channels), dtype), data_format)
+        oracle = Pooling((9, 10), pair(pool_size), pair(strides), PAIRS.get(padding, padding))
+        shape = oracle.max_pool(x, data_format == "channels_first")[0].shape
+        # Small integers, whose sums every dtype holds exactly.
+        gradients = rng.integers(-3, 4, shape).astype(x.dtype)
+        expected = oracle.max_pool_backward(x, gradients, data_format == "channels_first")
+        tensor = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(tensor)
+            outputs = max_pool(tensor, pool_size, strides, padding, data_format)
+        same_bits(tape.gradient(outputs, tensor, tf.constant(gradients)).numpy(), expected)
+
+
+@pytest.mark.parametrize("pool_size", [15, 16, 17])
+def test_gradient_on_both_sides_of_255_elements(pool_size, rng):
+    """Up to 255 elements backward goes by offset, above by index."""
+    x = rng.normal(size=(2, 20, 19, 3)).astype("float32")
+    oracle = Pooling((20, 19), (pool_size, 17), (1, 2), "same")
+    gradients = rng.integers(-3, 4, (2, 20, 10, 3)).astype("float32")
+    tensor = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        outputs = max_pool(tensor, (pool_size, 17), (1, 2), "same")
+    same_bits(tape.gradient(outputs, tensor, gradients).numpy(), oracle.max_pool_backward(x, gradients))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_sums_are_rounded_once(dtype):
+    """One winner for many windows: the sum in float32, rounded to the half type at the end."""
+    x = np.zeros((1, 5, 5, 9), numpy_dtype(dtype))
+    x[:, 2, 2] = 1
+    gradients = np.full((1, 3, 3, 9), 1 / 3, x.dtype)
+    gradients[0, 0, 0] = 256
+    tensor = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        outputs = max_pool(tensor, 3, 1)
+    actual = tape.gradient(outputs, tensor, tf.constant(gradients)).numpy()
+    total = gradients.astype("float32").sum((1, 2), dtype="float32").astype(x.dtype)
+    same_bits(actual[:, 2, 2], total)
+    assert np.count_nonzero(actual.astype("float32")) == 9
+
+
+def test_gradient_against_finite_differences(rng):
+    x = tf.constant(rng.permutation(2 * 7 * 6 * 3).reshape(2, 7, 6, 3) / 10.0)
+    for arguments in ((2,), (3, 2), (3, 1, "same"), ((2, 3), (2, 1), ((1, 0), (0, 2)))):
+        weights = rng.normal(size=max_pool(x, *arguments).shape)
+        theory, numeric = tf.test.compute_gradient(lambda x, a=arguments, w=weights: max_pool(x, *a) * w, [x], 1e-3)
+        np.testing.assert_allclose(theory[0], numeric[0], atol=1e-9)
+
+
+def test_second_order_gradient_gathers_from_the_winners(rng):
+    x = tf.constant(rng.normal(size=(2, 6, 7, 5)))
+    for pool_size in (2, (6, 7)):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(max_pool(x, pool_size, 1, "same") ** 3)
+            first = inner.gradient(y, x)
+            loss = tf.reduce_sum(first**2)
+        second = outer.gradient(loss, x)
+        epsilon = 1e-6
+        with tf.GradientTape() as tape:
+            moved = x + epsilon * first
+            tape.watch(moved)
+            y = tf.reduce_sum(max_pool(moved, pool_size, 1, "same") ** 3)
+        # A directional derivative: H g by finite differences, and d|g|^2/dx = 2 H g.
+        numeric = 2 * (tape.gradient(y, moved) - first) / epsilon
+        np.testing.assert_allclose(second, numeric, rtol=1e-3, atol=1e-3)
+
+
+def test_third_order_gradient():
+    x = tf.constant(np.arange(16.0).reshape(1, 4, 4, 1))
+    with tf.GradientTape() as third:
+        third.watch(x)
+        with tf.GradientTape() as second:
+            second.watch(x)
+            with tf.GradientTape() as first:
+                first.watch(x)
+                y = max_pool(x, 2) ** 4
+            dy = first.gradient(y, x)
+        ddy = second.gradient(dy, x)
+    expected = np.zeros((4, 4))
+    winners = [5.0, 7.0, 13.0, 15.0]
+    expected.flat[[5, 7, 13, 15]] = [24 * winner for winner in winners]
+    np.testing.assert_allclose(third.gradient(ddy, x)[0, ..., 0], expected)
+
+
+@pytest.mark.parametrize("pool_size", [2, 17])
+def test_gradient_without_training_finds_the_winners_again(pool_size, rng):
+    from kpool.ops.geometry import make_window
+    from kpool.tf import max_pool as tensor_function
+
+    x = tf.constant(rng.normal(size=(2, 20, 20, 3)))
+    window = make_window(2, pool_size, 1)
+    gradients = []
+    for training in (True, False):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            (y,) = tensor_function(x, window, training=training)
+        gradients.append(tape.gradient(y**2, x))
+    same_bits(*gradients)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("known", [(None, None, None), (None, 11, 9), (2, None, 9)])
+def test_graph_with_unknown_sizes(known, data_format, rng):
+    batch, height, width = known
+    signature = [batch, height, width, 4] if data_format == "channels_last" else [batch, 4, height, width]
+    x = oriented(rng.normal(size=(2, 11, 9, 4)), data_format).astype("float32")
+
+    @tf.function(input_signature=[tf.TensorSpec(signature)])
+    def graph(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            values, indices = max_pool(x, 3, 2, "same", data_format, return_indices=True)
+        spatial = slice(1, 3) if data_format == "channels_last" else slice(2, 4)
+        halves = [None if n is None else (n + 1) // 2 for n in (height, width)]
+        assert values.shape[spatial].as_list() == halves
+        assert indices.shape.as_list() == values.shape.as_list()
+        return values, indices, tape.gradient(values, x)
+
+    oracle = Pooling((11, 9), (3, 3), (2, 2), "same")
+    first = data_format == "channels_first"
+    values, indices, _ = oracle.max_pool(x, first)
+    actual = graph(x)
+    same_bits(actual[0], values)
+    same_bits(actual[1], indices.astype("int32"))
+    same_bits(actual[2], oracle.max_pool_backward(x, np.ones_like(values), first))
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (2, 8, 8, 0)])
+def test_empty_tensors_give_empty_results(shape):
+    x = tf.zeros(shape)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        values, indices = max_pool(x, 3, 2, return_indices=True)
+    assert values.shape == indices.shape == (shape[0], 3, 3, shape[3])
+    assert tape.gradient(values, x).shape == shape
+
+
+def test_kinds_of_input(rng):
+    x = rng.normal(size=(1, 4, 4, 2)).astype("float32")
+    assert isinstance(max_pool(x, 2), np.ndarray)
+    assert all(isinstance(part, np.ndarray) for part in max_pool(x, 2, return_indices=True))
+    expected = max_pool(x, 2)
+    for same in (tf.constant(x), tf.Variable(x), x.tolist()):
+        result = max_pool(same, 2)
+        assert tf.is_tensor(result)
+        np.testing.assert_array_equal(result, expected)
+    # Views with strides, and memory that belongs to no vector.
+    np.testing.assert_array_equal(max_pool(x[:, ::-1, ::-1], 2), max_pool(np.ascontiguousarray(x[:, ::-1, ::-1]), 2))
+
+
+def test_one_and_three_axes_share_the_driver(rng):
+    for spatial in ((13,), (5, 6, 7)):
+        x = hostile(rng, (2, *spatial, 9), "float32")
+        rank = len(spatial)
+        oracle = Pooling(spatial, (3,) * rank, (2,) * rank, "same")
+        values, indices, _ = oracle.max_pool(x)
+        actual = max_pool(x, 3, 2, "same", return_indices=True)
+        same_bits(actual[0], values)
+        same_bits(actual[1], indices.astype("int32"))

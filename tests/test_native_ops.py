@@ -1,0 +1,230 @@
+"""The native ops called directly, past the Python checks: what a hostile saved model could do."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kpool.tf.library import ops
+
+WINDOW = {"pool_size": [2, 2], "strides": [2, 2], "dilation_rate": [1, 1], "padding": [0, 0, 0, 0]}
+FAILURE = tf.errors.InvalidArgumentError
+
+
+def image(*shape, dtype="float32"):
+    return tf.zeros(shape, dtype)
+
+
+def pool(x=None, **attributes):
+    x = image(1, 4, 4, 1) if x is None else x
+    return ops.kpool_max_pool(x, **{**WINDOW, "Tindices": tf.int32, **attributes})
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"pool_size": [0, 2]}, "`pool_size` must hold integers from 1"),
+        ({"pool_size": [-1, 2]}, "`pool_size` must hold integers from 1"),
+        ({"pool_size": [2**31, 1]}, "`pool_size` must hold integers from 1"),
+        ({"pool_size": [2**31 - 1, 2**31 - 1]}, "`pool_size` must span at most"),
+        ({"pool_size": [5, 2]}, "`pool_size` must not exceed the padded input"),
+        ({"pool_size": []}, "must have as many entries|must have 1, 2 or 3"),
+        ({"pool_size": [2] * 4}, "`pool_size` must have at most 3 entries"),
+        ({"pool_size": [2]}, "as many entries as `pool_size`"),
+        ({"strides": [0, 1]}, "`strides` must hold integers from 1"),
+        ({"strides": [-(2**63), 1]}, "`strides` must hold integers from 1"),
+        ({"strides": [1]}, "as many entries as `pool_size`"),
+        ({"dilation_rate": [0, 1]}, "`dilation_rate` must hold integers from 1"),
+        ({"dilation_rate": [2**31 - 1] * 2}, "`pool_size` must not exceed the padded input"),
+        ({"padding": [-1, 0, 0, 0]}, "`padding` must hold integers from 0"),
+        ({"padding": [2, 0, 0, 0]}, "`padding` must be smaller than the window"),
+        ({"padding": [2**62] * 4}, "`padding` must hold integers from 0"),
+        ({"padding": [0, 0]}, "`padding` two for each"),
+        ({"padding": [0] * 7}, "`padding` must have at most 6 entries"),
+        ({"same_padding": True}, "or none with `same_padding`"),
+        ({"num_indices": 2}, "must be 0 or 1"),
+        ({"num_offsets": 3}, "must be 0 or 1"),
+    ],
+)
+def test_attributes_that_cannot_be(attributes, message):
+    with pytest.raises(FAILURE, match=message):
+        pool(**attributes)
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (4, 4, 1), (1, 4, 4, 4, 1), (1,) * 9])
+def test_wrong_rank(shape):
+    with pytest.raises(FAILURE, match="must have rank 4"):
+        pool(image(*shape))
+
+
+def test_spatial_axes_without_elements():
+    with pytest.raises(FAILURE, match="at least one element on every spatial axis"):
+        pool(image(1, 0, 4, 1))
+
+
+@pytest.mark.parametrize("shape", [(0, 2**40, 2**40, 1), (1, 2**40, 2**40, 0), (2**20, 2**20, 2**20, 0)])
+def test_products_that_overflow_behind_an_empty_axis(shape):
+    with pytest.raises(FAILURE, match="must not exceed 2\\^63 - 1 bytes"):
+        ops.kpool_max_pool_backward(
+            image(0, 1, 1, 1), tf.zeros((0, 1, 1, 1), tf.uint8), tf.constant(shape, tf.int64), **WINDOW
+        )
+
+
+def test_long_axes_of_empty_tensors_end_at_once():
+    shape = (0, 2**40, 1, 1)
+    window = {**WINDOW, "pool_size": [1, 1], "strides": [1, 1]}
+    result = ops.kpool_max_pool_backward(
+        tf.zeros(shape), tf.zeros(shape, tf.uint8), tf.constant(shape, tf.int64), **window
+    )
+    assert result.shape == shape
+
+
+def test_a_window_too_large_for_offsets():
+    with pytest.raises(FAILURE, match="no one-byte offsets"):
+        pool(image(1, 16, 16, 1), pool_size=[16, 16], num_offsets=1)
+
+
+def backward(gradients=(1, 2, 2, 1), offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
+    return ops.kpool_max_pool_backward(
+        image(*gradients), tf.zeros(offsets, tf.uint8), tf.constant(shape, tf.int64), **{**WINDOW, **attributes}
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"gradients": (1, 2, 2, 2)},
+        {"gradients": (2, 2, 2, 1)},
+        {"gradients": ()},
+        {"gradients": (0, 2, 2, 1)},
+        {"offsets": (1, 2, 3, 1)},
+        {"offsets": (1, 2, 2)},
+        {"shape": (1, 4, 6, 1)},
+        {"shape": (2, 4, 4, 1)},
+        {"shape": (1, 4, 4, 3)},
+        {"shape": (1, 4, 4)},
+        {"shape": ()},
+        {"shape": [[1, 4, 4, 1]]},
+        {"shape": (1, -4, 4, 1)},
+        {"shape": (-536870912, 4, 4, 1)},
+        {"shape": (1, 2**62, 2**62, 1)},
+        {"shape": (1, 4, 4, 1, 1, 1, 1)},
+        {"pool_size": [16, 16], "padding": [7, 7, 7, 7]},
+    ],
+)
+def test_backward_of_shapes_that_do_not_fit(arguments):
+    assert backward().shape == (1, 4, 4, 1)
+    with pytest.raises(FAILURE):
+        backward(**arguments)
+
+
+def test_offsets_of_no_window_reach_nothing():
+    offsets = tf.fill((1, 2, 2, 1), tf.constant(200, tf.uint8))
+    result = ops.kpool_max_pool_backward(tf.ones((1, 2, 2, 1)), offsets, tf.constant((1, 4, 4, 1), tf.int64), **WINDOW)
+    assert not result.numpy().any()
+    # As indices they have no meaning; those that leave the plane are refused where they are used.
+    indices = ops.kpool_max_pool_indices(offsets, tf.constant((1, 4, 4, 1), tf.int64), Tindices=tf.int32, **WINDOW)
+    with pytest.raises(FAILURE, match=r"`indices` must lie in \[0, 16\)"):
+        ops.kpool_max_unpool_backward(image(1, 4, 4, 1), indices)
+
+
+def unpool(indices, values=None, size=(), index_dtype="int32", **attributes):
+    indices = tf.constant(indices, index_dtype)
+    values = tf.ones(indices.shape) if values is None else values
+    return ops.kpool_max_unpool(values, indices, tf.constant(size, tf.int64), **{**WINDOW, **attributes})
+
+
+BAD_INDICES = [-1, -(2**63), 16, 2**31, 2**32 + 3, 2**63 - 1]
+
+
+@pytest.mark.parametrize("sum_duplicates", [False, True])
+@pytest.mark.parametrize("bad", BAD_INDICES)
+def test_indices_out_of_range(bad, sum_duplicates):
+    dtype = "int32" if -(2**31) <= bad < 2**31 else "int64"
+    indices = np.zeros((3, 2, 2, 5), dtype)
+    indices[1, 0, 1, 4] = bad
+    indices[2, 1, 1, 4] = 99
+    message = rf"`indices` must lie in \[0, 16\), .* Received: indices\[1, 0, 1, 4\]={bad}\b"
+    with pytest.raises(FAILURE, match=message):
+        unpool(indices, index_dtype=dtype, sum_duplicates=sum_duplicates)
+    with pytest.raises(FAILURE, match=message):
+        ops.kpool_max_unpool_backward(image(3, 4, 4, 5), tf.constant(indices), sum_duplicates=sum_duplicates)
+
+
+def test_numpy_indices_are_not_narrowed_on_the_way():
+    """TensorFlow converts NumPy arrays to an attribute's default: 2^32 + 3 would become 3."""
+    indices = np.full((1, 2, 2, 1), 2**32 + 3)
+    with pytest.raises(FAILURE, match=r"=4294967299\b"):
+        ops.kpool_max_unpool(image(1, 2, 2, 1), indices, tf.constant([], tf.int64), **WINDOW)
+    with pytest.raises(FAILURE, match=r"=4294967299\b"):
+        ops.kpool_max_unpool_backward(image(1, 4, 4, 1), indices)
+
+
+def test_the_first_bad_index_is_named_whatever_the_number_of_threads():
+    indices = np.zeros((64, 32, 32, 16), "int32")
+    indices[7:, 5, 6, 7] = -5
+    for _ in range(20):
+        with pytest.raises(FAILURE, match=r"indices\[7, 5, 6, 7\]=-5\b"):
+            unpool(indices)
+
+
+@pytest.mark.parametrize(
+    ("indices_shape", "values_shape"),
+    [((1, 2, 2, 1), (1, 2, 2, 2)), ((2, 2, 2, 1), (1, 2, 2, 1)), ((4,), (1, 2, 2, 1)), ((1, 4, 1, 1), (1, 2, 2, 1))],
+)
+def test_indices_of_another_shape(indices_shape, values_shape):
+    with pytest.raises(FAILURE, match="`indices` must have the shape of `inputs`"):
+        unpool(np.zeros(indices_shape), tf.zeros(values_shape))
+
+
+@pytest.mark.parametrize("size", [(4,), (4, 4, 4), (0, 4), (-4, 4), (2, 4), (4, 6), (2**62, 4)])
+def test_output_sizes_that_cannot_be(size):
+    with pytest.raises(FAILURE, match="`output_size` must"):
+        unpool(np.zeros((1, 2, 2, 1)), size=size)
+    with pytest.raises(FAILURE):
+        ops.kpool_max_unpool(
+            tf.zeros((1, 2, 2, 1)), tf.zeros((1, 2, 2, 1), tf.int32), tf.constant([list(size)], tf.int64), **WINDOW
+        )
+
+
+def test_unpooled_inputs_beyond_any_memory():
+    with pytest.raises(FAILURE, match="must not exceed 2\\^63 - 1 bytes"):
+        unpool(np.zeros((1, 2**8, 2**8, 1)), strides=[2**31 - 1] * 2)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 4, 1), (1, 4, 4, 2), (1, 4, 4), (1, 0, 4, 1), ()])
+def test_unpool_backward_of_shapes_that_do_not_fit(shape):
+    with pytest.raises(FAILURE):
+        ops.kpool_max_unpool_backward(image(*shape), tf.zeros((1, 2, 2, 1), tf.int32))
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "string", "qint8"])
+def test_dtypes_without_a_kernel(dtype):
+    with pytest.raises((FAILURE, TypeError, ValueError, tf.errors.NotFoundError)):
+        pool(tf.fill((1, 4, 4, 1), "a") if dtype == "string" else tf.cast(image(1, 4, 4, 1), dtype))
+
+
+def test_integers_have_no_gradient_op():
+    with pytest.raises((FAILURE, TypeError, tf.errors.NotFoundError)):
+        ops.kpool_max_pool_backward(
+            image(1, 2, 2, 1, dtype="int32"), tf.zeros((1, 2, 2, 1), tf.uint8), [1, 4, 4, 1], **WINDOW
+        )
+
+
+def test_failed_calls_leave_the_next_ones_intact():
+    x = tf.constant(np.arange(16.0).reshape(1, 4, 4, 1))
+    for _ in range(100):
+        with pytest.raises(FAILURE):
+            pool(x, pool_size=[5, 5])
+        with pytest.raises(FAILURE):
+            unpool(np.full((1, 2, 2, 1), 77))
+        assert pool(x).outputs.numpy().ravel().tolist() == [5, 7, 13, 15]
+
+
+def test_errors_inside_a_graph_reach_the_caller():
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, None)), tf.TensorSpec((None,) * 4, tf.int32)])
+    def graph(x, indices):
+        return ops.kpool_max_unpool(x, indices, tf.constant([], tf.int64), **WINDOW)
+
+    with pytest.raises(FAILURE, match=r"indices\[0, 1, 1, 0\]=16\b"):
+        graph(tf.ones((1, 2, 2, 1)), tf.constant([0, 1, 2, 16], shape=(1, 2, 2, 1)))
+    assert graph(tf.ones((1, 2, 2, 1)), tf.zeros((1, 2, 2, 1), tf.int32)).shape == (1, 4, 4, 1)

@@ -1,0 +1,185 @@
+"""The worker pool: same answers for any number of threads and callers, few threads, safe over fork."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kpool.kernels import threads
+from kpool.ops import max_pool, max_unpool
+
+
+@pytest.fixture
+def thread_count():
+    """Sets the number of threads, past TensorFlow's setting, for one test."""
+    before = threads.num_threads()
+    yield threads.set_num_threads
+    threads.set_num_threads(before)
+
+
+def everything(x):
+    """Every kernel over one input, as bytes."""
+    x = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        values, indices = max_pool(x, 3, 2, "same", return_indices=True)
+        unpooled = max_unpool(values, indices, 3, 2, "same", output_size=x.shape[1:3])
+        loss = tf.reduce_sum(values * 0.1 + unpooled[:, ::2, ::2] * 0.3)
+    gradient = tape.gradient(loss, x)
+    return b"".join(part.numpy().tobytes() for part in (values, indices, unpooled, gradient))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_the_same_bits_for_any_number_of_threads(dtype, thread_count, rng):
+    x = rng.normal(size=(8, 63, 65, 24)).astype(dtype)
+    results = set()
+    for count in (1, 2, 3, 7, 16):
+        thread_count(count)
+        results.update(everything(x) for _ in range(3))
+    assert len(results) == 1
+
+
+def test_subnormal_numbers_count_on_every_thread(thread_count):
+    """TensorFlow's threads flush them to zero; a result must not depend on who computed it."""
+    x = np.zeros((64, 32, 32, 8), "float32")
+    x[:, 1::2, 1::2] = 1e-41
+    for count in (1, 2):
+        thread_count(count)
+        values, indices = tf.function(lambda x: max_pool(x, 2, return_indices=True))(x)
+        assert (values.numpy() == np.float32(1e-41)).all()
+        assert indices[0, 0, 0, 0] == 33
+
+
+def test_many_callers_get_right_answers_and_share_the_workers(thread_count, rng):
+    thread_count(4)
+    inputs = [rng.normal(size=(4, 64, 64, 32)).astype("float32") for _ in range(16)]
+    expected = [everything(x) for x in inputs]
+    with ThreadPoolExecutor(16) as callers:
+        for _ in range(5):
+            assert list(callers.map(everything, inputs)) == expected
+    # Lowering the number ends no worker, so another test may have left up to 15.
+    assert threads.num_workers() <= 15
+
+
+def run(code, **environment):
+    """Run code in a fresh interpreter, which must end by itself and well."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout.strip()
+
+
+def test_the_number_of_threads_in_the_process_is_bounded():
+    out = run(
+        """
+        import os
+        from concurrent.futures import ThreadPoolExecutor
+        import tensorflow as tf
+        tf.config.threading.set_intra_op_parallelism_threads(3)
+        tf.config.threading.set_inter_op_parallelism_threads(4)
+        import kpool
+        from kpool.kernels import threads
+        x = tf.random.normal((8, 64, 64, 32))
+        pool = tf.function(lambda x: kpool.ops.max_pool(x, 2))
+        pool(x)
+        count = lambda: len(os.listdir("/proc/self/task"))
+        before = count()
+        with ThreadPoolExecutor(8) as callers:
+            list(callers.map(lambda _: [pool(x) for _ in range(50)], range(8)))
+            during = count() - before - 8
+        print(during, threads.num_threads(), threads.num_workers())
+        """
+    )
+    during, per_call, workers = map(int, out.split())
+    assert per_call == 3
+    assert workers == 2
+    assert during <= 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_tensorflows_setting_is_followed(when):
+    out = run(
+        f"""
+        import tensorflow as tf
+        if {when == "before"}: tf.config.threading.set_intra_op_parallelism_threads(5)
+        import kpool
+        if {when == "after"}: tf.config.threading.set_intra_op_parallelism_threads(5)
+        kpool.ops.max_pool(tf.zeros((1, 2, 2, 1)), 2)
+        from kpool.kernels import threads
+        print(threads.num_threads())
+        """
+    )
+    assert out == "5"
+
+
+def test_without_a_setting_every_core_is_used():
+    out = run("import kpool; from kpool.kernels import threads; print(threads.num_threads())")
+    assert out == str(len(os.sched_getaffinity(0)))
+
+
+def test_small_tensors_wake_nobody():
+    out = run(
+        """
+        import tensorflow as tf
+        import kpool
+        from kpool.kernels import threads
+        for _ in range(100):
+            kpool.ops.max_pool(tf.zeros((1, 8, 8, 8)), 2)
+        print(threads.num_workers())
+        """
+    )
+    assert out == "0"
+
+
+def _kernel_in_child(queue):
+    from kpool.kernels import threads
+
+    # TensorFlow itself does not survive a fork, so the child runs the pool alone.
+    queue.put((threads.num_workers(), threads.exercise(1 << 20), threads.num_workers()))
+
+
+def test_a_forked_child_starts_its_own_workers(thread_count):
+    thread_count(3)
+    assert threads.exercise(1 << 20) == 1 << 20
+    assert threads.num_workers() >= 2
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=_kernel_in_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=60) == (0, 1 << 20, 2)
+    child.join(60)
+    assert child.exitcode == 0
+
+
+def test_the_interpreter_ends_while_the_pool_is_busy():
+    run(
+        """
+        import threading
+        import tensorflow as tf
+        import kpool
+        x = tf.random.normal((16, 128, 128, 32))
+        def forever():
+            while True:
+                kpool.ops.max_pool(x, 3, 2)
+        for _ in range(3):
+            threading.Thread(target=forever, daemon=True).start()
+        for _ in range(20):
+            kpool.ops.max_pool(x, 3, 2)
+        """
+    )
+
+
+@pytest.mark.parametrize("wrong", [-1, -100])
+def test_numbers_of_threads_that_cannot_be(wrong):
+    with pytest.raises(ValueError, match=r"`threads` must be .* Received: threads=-"):
+        threads.set_num_threads(wrong)
