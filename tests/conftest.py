@@ -1,6 +1,9 @@
 """Quiet imports, and what several test files share."""
 
 import os
+import subprocess
+import sys
+import textwrap
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -57,3 +60,10 @@ def same_bits(actual, expected):
     assert actual.shape == expected.shape
     wide = np.float64 if actual.dtype.itemsize < 8 or actual.dtype.kind == "f" else actual.dtype
     np.testing.assert_array_equal(actual.astype(wide), expected.astype(wide))
+
+
+def run_python(code, check=True):
+    """Run code in a fresh interpreter that imports the installed package, not the source tree around it."""
+    return subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120, check=check
+    )

@@ -1,11 +1,10 @@
 """Imports go one way, layers -> ops -> tf -> kernels, and importing is quiet and cheap."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from conftest import run_python
 
 import kpool
 
@@ -42,28 +41,27 @@ def test_only_the_tensorflow_tier_and_its_callers_know_tensorflow(path):
 
 
 def test_import_prints_nothing():
-    result = subprocess.run(
-        [
-            sys.executable,
-            "-W",
-            "ignore",
-            "-c",
-            "import tensorflow, keras, os, sys; sys.stdout.flush(); "
-            "os.dup2(os.open(os.devnull, os.O_WRONLY), 9); print('ready', file=sys.stderr, flush=True); import kpool",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
+    result = run_python(
+        """
+        import sys
+        import tensorflow, keras
+        print("ready", file=sys.stderr, flush=True)
+        import kpool
+        """
     )
     assert result.stdout == ""
     assert result.stderr.split("ready\n")[1] == ""
 
 
 def test_another_backend_is_refused_in_one_sentence():
-    result = subprocess.run(
-        [sys.executable, "-c", "import sys, types, keras; keras.config.backend = lambda: 'jax'; import kpool"],
-        capture_output=True,
-        text=True,
-    )
+    result = run_python("import keras; keras.config.backend = lambda: 'jax'; import kpool", check=False)
     assert result.returncode == 1
     assert "kpool runs on Keras' TensorFlow backend. Set the environment variable KERAS_BACKEND" in result.stderr
+
+
+def test_a_source_tree_that_is_not_built_says_so(tmp_path):
+    (tmp_path / "kpool").mkdir()
+    (tmp_path / "kpool" / "__init__.py").write_text((PACKAGE / "__init__.py").read_text())
+    result = run_python(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import kpool", check=False)
+    assert result.returncode == 1
+    assert "Run `pip install .`" in result.stderr.splitlines()[-1]

@@ -2,14 +2,12 @@
 
 import multiprocessing
 import os
-import subprocess
-import sys
-import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import run_python
 
 from kpool.kernels import threads
 from kpool.ops import max_pool, max_unpool
@@ -67,20 +65,8 @@ def test_many_callers_get_right_answers_and_share_the_workers(thread_count, rng)
     assert threads.num_workers() <= 15
 
 
-def run(code, **environment):
-    """Run code in a fresh interpreter, which must end by itself and well."""
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    ).stdout.strip()
-
-
 def test_the_number_of_threads_in_the_process_is_bounded():
-    out = run(
+    out = run_python(
         """
         import os
         from concurrent.futures import ThreadPoolExecutor
@@ -99,7 +85,7 @@ def test_the_number_of_threads_in_the_process_is_bounded():
             during = count() - before - 8
         print(during, threads.num_threads(), threads.num_workers())
         """
-    )
+    ).stdout
     during, per_call, workers = map(int, out.split())
     assert per_call == 3
     assert workers == 2
@@ -108,7 +94,7 @@ def test_the_number_of_threads_in_the_process_is_bounded():
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_tensorflows_setting_is_followed(when):
-    out = run(
+    out = run_python(
         f"""
         import tensorflow as tf
         if {when == "before"}: tf.config.threading.set_intra_op_parallelism_threads(5)
@@ -118,17 +104,17 @@ def test_tensorflows_setting_is_followed(when):
         from kpool.kernels import threads
         print(threads.num_threads())
         """
-    )
-    assert out == "5"
+    ).stdout
+    assert out == "5\n"
 
 
 def test_without_a_setting_every_core_is_used():
-    out = run("import kpool; from kpool.kernels import threads; print(threads.num_threads())")
-    assert out == str(len(os.sched_getaffinity(0)))
+    out = run_python("import kpool; from kpool.kernels import threads; print(threads.num_threads())").stdout
+    assert out == f"{len(os.sched_getaffinity(0))}\n"
 
 
 def test_small_tensors_wake_nobody():
-    out = run(
+    out = run_python(
         """
         import tensorflow as tf
         import kpool
@@ -137,8 +123,8 @@ def test_small_tensors_wake_nobody():
             kpool.ops.max_pool(tf.zeros((1, 8, 8, 8)), 2)
         print(threads.num_workers())
         """
-    )
-    assert out == "0"
+    ).stdout
+    assert out == "0\n"
 
 
 def _kernel_in_child(queue):
@@ -162,7 +148,7 @@ def test_a_forked_child_starts_its_own_workers(thread_count):
 
 
 def test_the_interpreter_ends_while_the_pool_is_busy():
-    run(
+    run_python(
         """
         import threading
         import tensorflow as tf

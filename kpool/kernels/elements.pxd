@@ -77,6 +77,13 @@ ctypedef fused RealVec:
     f32_r
     f64_r
 
+# The same as values.
+ctypedef fused Real:
+    kp_half
+    kp_bfloat
+    float
+    double
+
 # Everything whose sums need a wider type.
 ctypedef fused HalfVec:
     f16_r
@@ -116,8 +123,9 @@ cdef inline int element_size(Element element) noexcept nogil:
 cdef inline int16_t half_order(uint16_t bits, uint16_t infinity) noexcept nogil:
     """An integer that orders half precision floats: -0 equals +0, every NaN stands above +inf."""
     cdef int16_t order = <int16_t> (bits ^ (0x7FFF if bits & 0x8000 else 0))
-    order = 0x7FFF if (bits & 0x7FFF) > infinity else order
-    return 0 if order == -1 else order
+    if (bits & 0x7FFF) > infinity:
+        order = 0x7FFF
+    return order + (order == -1)
 
 
 cdef inline float float_from_half(uint16_t bits) noexcept nogil:

@@ -5,24 +5,27 @@
 # number of threads.
 
 
+cdef inline Real kept(Real value, bint keep) noexcept nogil:
+    """A value or zero. As an argument the value is read either way, and a loop without branches is vectorised."""
+    return value if keep else <Real> 0
+
+
 cdef inline void give(
-    RealVec row, RealVec gradients, const uint8_t* offsets, int64_t tap, Py_ssize_t lanes,
+    RealVec row, RealVec gradients, u8_r offsets, int64_t tap, Py_ssize_t lanes,
     Py_ssize_t stride_row, Py_ssize_t stride, bint add,
 ) noexcept nogil:
     """Hand each lane's gradient to the row if this tap won. Called with a literal for `add`."""
     cdef Py_ssize_t j
-    cdef int64_t nothing = 0
-    cdef RealVec zero = <RealVec> &nothing
     cdef uint8_t winner = <uint8_t> tap
     for j in range(lanes):
         if not add:
-            row[j * stride_row] = gradients[j * stride] if offsets[j * stride] == winner else zero[0]
+            row[j * stride_row] = kept(gradients[j * stride], offsets[j * stride] == winner)
         elif RealVec is f32_r or RealVec is f64_r:
-            row[j * stride_row] += gradients[j * stride] if offsets[j * stride] == winner else zero[0]
+            row[j * stride_row] += kept(gradients[j * stride], offsets[j * stride] == winner)
 
 
 cdef inline void give_strided(
-    RealVec row, RealVec gradients, const uint8_t* offsets, int64_t tap, Py_ssize_t lanes,
+    RealVec row, RealVec gradients, u8_r offsets, int64_t tap, Py_ssize_t lanes,
     Py_ssize_t stride_row, Py_ssize_t stride, bint add,
 ) noexcept nogil:
     """Choose the loop for the strides and the flag."""
@@ -38,7 +41,7 @@ cdef inline void give_strided(
 
 
 cdef inline void give_row(
-    RealVec row, RealVec gradients, const uint8_t* offsets, const Geometry* g, int64_t first_tap, bint add,
+    RealVec row, RealVec gradients, u8_r offsets, const Geometry* g, int64_t first_tap, bint add,
 ) noexcept nogil:
     """Hand on the gradients of one row of windows, `first_tap` being the row's first tap in the windows."""
     cdef const Axis* axis = &g.axes[2]
@@ -154,7 +157,7 @@ cdef void backward_rows(RealVec outputs, const MaxPoolBackward* job, int64_t beg
                 if kh < 0:
                     continue
                 position = ((plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * g.axes[2].pooled * g.inner
-                give_row[RealVec](outputs + row * width, gradients + position, job.offsets + position, g,
+                give_row[RealVec](outputs + row * width, gradients + position, <u8_r> job.offsets + position, g,
                                   (kd * g.axes[1].taps + kh) * g.axes[2].taps, shared)
                 given = True
         if tiled:

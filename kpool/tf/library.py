@@ -11,10 +11,7 @@ from kpool.kernels import threads
 
 def _load() -> ModuleType:
     """Open the library of native ops, for TensorFlow first and for Python second (native.pyx says why)."""
-    spec = find_spec("kpool.tf.native")
-    if spec is None or spec.origin is None:
-        raise ImportError("kpool is not built: its native ops are missing. Install it with `pip install .`")
-    wrappers: ModuleType = tf.load_op_library(spec.origin)
+    wrappers: ModuleType = tf.load_op_library(find_spec("kpool.tf.native").origin)  # type: ignore[union-attr]
     import kpool.tf.native  # noqa: F401
 
     return wrappers
