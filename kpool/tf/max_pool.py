@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from kpool.tf.library import follow_thread_settings, ops
 from kpool.tf.max_unpool import gather, scatter
-from kpool.tf.shapes import dynamic_shape, index_dtype_for, with_shape
+from kpool.tf.shapes import index_dtype_for, size_of, with_shape
 
 if TYPE_CHECKING:
     from kpool.ops.geometry import Shape, Window
@@ -29,18 +29,20 @@ def max_pool(
 ) -> tuple[tf.Tensor, ...]:
     """The pooled tensor, followed by the winners' indices if `index_dtype` names a type for them."""
     follow_thread_settings()
+    dtype = tf.as_dtype(index_dtype) if index_dtype else None
     if not inputs.dtype.is_floating:
-        return _forward(inputs, window, index_dtype, offsets=False)
-    return tuple(_pool_function(window, index_dtype, training)(inputs))
+        return _forward(inputs, window, dtype, offsets=False)
+    outputs = _pool_function(window, dtype, training)(inputs)
+    return tuple(outputs) if index_dtype else (outputs,)
 
 
-def _forward(inputs: tf.Tensor, window: Window, index_dtype: str | None, offsets: bool) -> tuple[tf.Tensor, ...]:
+def _forward(inputs: tf.Tensor, window: Window, index_dtype: tf.DType | None, offsets: bool) -> tuple[tf.Tensor, ...]:
     """The pooled tensor, then indices and offsets as wanted."""
     results = ops.kpool_max_pool(
         inputs,
         num_indices=int(index_dtype is not None),
         num_offsets=int(offsets),
-        Tindices=index_dtype or "int32",
+        Tindices=index_dtype or tf.int32,
         **window.attributes,
     )
     tensors = (results.outputs, *results.indices, *results.offsets)
@@ -48,29 +50,30 @@ def _forward(inputs: tf.Tensor, window: Window, index_dtype: str | None, offsets
 
 
 @lru_cache(maxsize=256)
-def _pool_function(window: Window, index_dtype: str | None, training: bool) -> Callable[..., Any]:
-    """Pooling and its gradient for one window."""
+def _pool_function(window: Window, index_dtype: tf.DType | None, training: bool) -> Callable[..., Any]:
+    """Pooling and its gradient for one window. Returns a single tensor where there are no indices."""
     offsets = window.taps <= MOST_OFFSETS
 
     @tf.custom_gradient
-    def pool(inputs: tf.Tensor) -> tuple[tuple[tf.Tensor, ...], Callable[..., tf.Tensor]]:
+    def pool(inputs: tf.Tensor) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], Callable[..., tf.Tensor]]:
         if not training:
             outputs, kept = _forward(inputs, window, index_dtype, offsets=False), inputs
         else:
             kept_dtype = index_dtype if offsets else index_dtype or index_dtype_for(inputs.shape, window)
             results = _forward(inputs, window, kept_dtype, offsets)
             outputs, kept = results[: 2 if index_dtype else 1], results[-1]
-        static, size = tuple(inputs.shape), dynamic_shape(inputs)
+        static, size = tuple(inputs.shape), size_of(inputs)
 
         def backward(gradients: tf.Tensor, *_: Any) -> tf.Tensor:
             winners = kept
             if not training:
                 winners = _forward(kept, window, None if offsets else index_dtype_for(static, window), offsets)[-1]
             if offsets:
-                return _send_function(window, static)(gradients, winners, size)
-            return with_shape(scatter(gradients, winners, window.spatial(size), window, "sum"), static)
+                return _send_function(window, static)(gradients, winners, tf.convert_to_tensor(size, tf.int64))
+            spatial = tf.convert_to_tensor(window.spatial(size), tf.int64)
+            return with_shape(scatter(gradients, winners, spatial, window, "sum"), static)
 
-        return outputs, backward
+        return outputs if index_dtype else outputs[0], backward
 
     return pool
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kpool.tf.library import follow_thread_settings, ops
-from kpool.tf.shapes import dynamic_shape, with_shape
+from kpool.tf.shapes import size_of, with_shape
 
 if TYPE_CHECKING:
     from kpool.ops.geometry import Window
@@ -70,10 +70,10 @@ def _gather_function(window: Window, duplicates: str) -> Callable[..., tf.Tensor
         outputs = ops.kpool_max_unpool_backward(
             inputs, indices, channels_first=window.channels_first, sum_duplicates=duplicates == "sum"
         )
-        size = window.spatial(dynamic_shape(inputs))
+        size = window.spatial(size_of(inputs))
 
         def backward(gradients: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
-            return scatter(gradients, indices, size, window, duplicates), None
+            return scatter(gradients, indices, tf.convert_to_tensor(size, tf.int64), window, duplicates), None
 
         return with_shape(outputs, tuple(indices.shape)), backward
 

@@ -15,19 +15,19 @@ Tensors = TypeVar("Tensors", tf.Tensor, tuple[tf.Tensor, ...])
 LARGEST_INT32 = 2**31 - 1
 
 
-def dynamic_shape(tensor: tf.Tensor) -> tf.Tensor:
-    """The shape as an int64 vector: a constant where it is known. Either way the tensor itself is not kept."""
+def size_of(tensor: tf.Tensor) -> list[int] | tf.Tensor:
+    """The shape, as int64 wherever it is used: integers where they are known. The tensor itself is not kept."""
     if tensor.shape.is_fully_defined():
-        return tf.constant(tensor.shape.as_list(), tf.int64)
+        return tensor.shape.as_list()
     return tf.shape(tensor, out_type=tf.int64)
 
 
-def index_dtype_for(shape: Any, window: Window) -> str:
+def index_dtype_for(shape: Any, window: Window) -> tf.DType:
     """The smallest index type that is sure to hold every position of an input's planes."""
     plane = 1
     for size in window.spatial(tuple(shape)):
         plane = LARGEST_INT32 + 1 if size is None else plane * size
-    return "int32" if plane <= LARGEST_INT32 else "int64"
+    return tf.int32 if plane <= LARGEST_INT32 else tf.int64
 
 
 def with_shape(tensors: Tensors, shape: Shape | Callable[..., Shape], *arguments: Any) -> Tensors:
