@@ -4,8 +4,8 @@ from libc.string cimport memset
 
 from kpool.kernels.elements cimport (
     Element, HalfVec, Real, RealVec, SumVec, Vec, WordVec, bf16_r, bfloat_from_float, element_size, f16_r, f32_r,
-    f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r, i32_r, i64_r, kp_bfloat, kp_half,
-    u8_r, u16_r, u32_r, u64_r,
+    f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r, i32_r, i64_r, kp_bfloat,
+    kp_half, u8_r, u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
     MAX_RANK, Axis, Geometry, ceil_div, covering_windows, tap_on, valid_taps, window_start,
