@@ -8,33 +8,56 @@ import pytest
 import tensorflow as tf
 from keras.src import testing
 
-from kpool.layers import MaxPooling2D, MaxUnpooling2D, OverlappingMaxPooling2D
+from kpool import layers
+from kpool.layers import (
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
+    MaxUnpooling1D,
+    MaxUnpooling2D,
+    MaxUnpooling3D,
+    OverlappingMaxPooling1D,
+    OverlappingMaxPooling2D,
+    OverlappingMaxPooling3D,
+)
 from kpool.ops import max_pool, max_unpool
 
 # Keras' layer test trains a layer without weights, and feeds a generator to `fit` without shuffle=False.
 WARNINGS_OF_KERAS = "ignore:(`shuffle=True` was passed|The model does not have any trainable weights):UserWarning"
 
-VARIANTS = [
-    (MaxPooling2D, {}),
-    (MaxPooling2D, {"pool_size": (3, 2), "strides": 1, "padding": "same"}),
-    (MaxPooling2D, {"pool_size": 3, "padding": 1, "data_format": "channels_first"}),
-    (MaxPooling2D, {"pool_size": 3, "padding": ((0, 1), (2, 1))}),
-    (OverlappingMaxPooling2D, {}),
-    (OverlappingMaxPooling2D, {"pool_size": 4, "strides": (3, 1), "padding": "same"}),
-]
+SHAPES = {1: (2, 9, 4), 2: (2, 8, 9, 4), 3: (2, 6, 5, 7, 4)}
+MAX_POOLING = {1: MaxPooling1D, 2: MaxPooling2D, 3: MaxPooling3D}
+OVERLAPPING = {1: OverlappingMaxPooling1D, 2: OverlappingMaxPooling2D, 3: OverlappingMaxPooling3D}
+UNPOOLING = {1: MaxUnpooling1D, 2: MaxUnpooling2D, 3: MaxUnpooling3D}
+
+
+def variants(rank):
+    return [
+        (MAX_POOLING[rank], {}),
+        (MAX_POOLING[rank], {"pool_size": 3, "strides": 1, "padding": "same"}),
+        (MAX_POOLING[rank], {"pool_size": 3, "padding": 1, "data_format": "channels_first"}),
+        (MAX_POOLING[rank], {"pool_size": 3, "padding": ((0, 1),) * rank, "dilation_rate": 2}),
+        (MAX_POOLING[rank], {"pool_size": 2, "ceil_mode": True}),
+        (OVERLAPPING[rank], {}),
+        (OVERLAPPING[rank], {"pool_size": 4, "strides": 3, "padding": "same"}),
+    ]
+
+
+VARIANTS = [variant for rank in (1, 2, 3) for variant in variants(rank)]
 
 
 @pytest.mark.filterwarnings(WARNINGS_OF_KERAS)
 @pytest.mark.parametrize(("layer", "arguments"), VARIANTS)
 def test_keras_own_layer_test(layer, arguments):
     """Config round trip, symbolic and eager shapes and dtypes, a training step, mixed precision."""
-    x = np.ones((2, 8, 9, 4), "float32")
-    function = {"pool_size": (2, 2), **({"pool_size": 3, "strides": 2} if layer is OverlappingMaxPooling2D else {})}
+    rank = int(layer.__name__[-2])
+    x = np.ones(SHAPES[rank], "float32")
+    defaults = {"pool_size": 3, "strides": 2} if layer is OVERLAPPING[rank] else {"pool_size": 2}
     testing.TestCase().run_layer_test(
         layer,
         init_kwargs=arguments,
         input_shape=x.shape,
-        expected_output_shape=max_pool(x, **{**function, **arguments}).shape,
+        expected_output_shape=max_pool(x, **{**defaults, **arguments}).shape,
         expected_num_trainable_weights=0,
         expected_num_non_trainable_weights=0,
         expected_num_seed_generators=0,
@@ -42,6 +65,32 @@ def test_keras_own_layer_test(layer, arguments):
         supports_masking=False,
         assert_built_after_instantiation=True,
     )
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_pool_and_unpool_of_every_rank(rank, rng):
+    x = rng.uniform(1, 2, SHAPES[rank]).astype("float32")
+    for arguments in ({"pool_size": 2}, {"pool_size": 2, "strides": 1, "dilation_rate": 2, "padding": 1}):
+        values, indices = MAX_POOLING[rank](**arguments, return_indices=True)(x)
+        for duplicates in ("last", "sum"):
+            unpool = UNPOOLING[rank](**arguments, output_size=x.shape[1:-1], duplicates=duplicates)
+            expected = max_unpool(values, indices, **arguments, output_size=x.shape[1:-1], duplicates=duplicates)
+            np.testing.assert_array_equal(unpool(values, indices), expected)
+            again = type(unpool).from_config(unpool.get_config())
+            np.testing.assert_array_equal(again(values, indices), expected)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_signatures_begin_as_keras_do(rank):
+    """Positional arguments of Keras' layer mean the same here."""
+    import inspect
+
+    theirs = inspect.signature(getattr(keras.layers, f"MaxPooling{rank}D")).parameters
+    ours = inspect.signature(MAX_POOLING[rank]).parameters
+    shared = [name for name in theirs if name != "kwargs"]
+    assert list(ours)[: len(shared)] == shared
+    assert all(ours[name].default == theirs[name].default for name in shared)
+    assert getattr(layers, f"MaxPool{rank}D") is MAX_POOLING[rank]
 
 
 class UnpoolingToCorners(MaxUnpooling2D):
@@ -200,6 +249,8 @@ def test_half_inputs_of_a_float32_layer_are_cast_as_keras_casts_them():
         (MaxPooling2D, {"padding": 2}, "`padding` must be smaller than the window"),
         (MaxPooling2D, {"data_format": "NCHW"}, "`data_format` must be"),
         (MaxPooling2D, {"index_dtype": "uint8"}, '`index_dtype` must be "int32" or "int64"'),
+        (MaxPooling2D, {"dilation_rate": 0}, "`dilation_rate` must hold integers from 1"),
+        (MaxUnpooling2D, {"duplicates": "first"}, '`duplicates` must be "last" or "sum"'),
         (MaxUnpooling2D, {"output_size": 2.5}, "`output_size` must be an integer or a tuple of 2 integers"),
         (OverlappingMaxPooling2D, {"strides": 3}, "`strides` must be smaller than `pool_size` on every axis"),
         (OverlappingMaxPooling2D, {"pool_size": (3, 2)}, "`strides` must be smaller than `pool_size` on every axis"),

@@ -13,7 +13,7 @@ from kpool.ops.max_pool import check_index_dtype, max_pool_specs, max_pool_tenso
 class BaseMaxPooling(BasePooling):
     """Max pooling, with the winners' indices as a second output on request."""
 
-    def __init__(self, *args: Any, return_indices: bool = False, index_dtype: str = "int32", **kwargs: Any) -> None:
+    def __init__(self, *args: Any, return_indices: bool, index_dtype: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.return_indices = bool(return_indices)
         self.index_dtype = check_index_dtype(index_dtype)
@@ -36,4 +36,22 @@ class BaseMaxPooling(BasePooling):
         return self.index_dtype if self.return_indices else None
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "return_indices": self.return_indices, "index_dtype": self.index_dtype}
+        return {
+            **super().get_config(),
+            "ceil_mode": self.ceil_mode,
+            "return_indices": self.return_indices,
+            "index_dtype": self.index_dtype,
+        }
+
+
+class BaseOverlappingMaxPooling(BaseMaxPooling):
+    """Max pooling with windows that overlap on every axis."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if any(stride >= size for stride, size in zip(self.strides, self.pool_size, strict=True)):
+            raise ValueError(
+                "`strides` must be smaller than `pool_size` on every axis for windows to overlap; "
+                f"`MaxPooling{self.window.rank}D` takes others. "
+                f"Received: strides={self.strides}, pool_size={self.pool_size}"
+            )

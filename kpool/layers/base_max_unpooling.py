@@ -7,18 +7,19 @@ from typing import Any
 import keras
 
 from kpool.layers.base_pooling import BasePooling
-from kpool.ops.max_unpool import check_output_size, max_unpool_spec, max_unpool_tensors
+from kpool.ops.max_unpool import check_duplicates, check_output_size, max_unpool_spec, max_unpool_tensors
 
 
 class BaseMaxUnpooling(BasePooling):
     """Max unpooling, called with the pooled tensor and the indices."""
 
-    def __init__(self, *args: Any, output_size: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, output_size: Any, duplicates: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.output_size = check_output_size(output_size, self.window)
+        self.duplicates = check_duplicates(duplicates)
 
     def call(self, inputs: Any, indices: Any, output_size: Any = None) -> Any:
-        return max_unpool_tensors(inputs, indices, self.window, self._size(output_size))
+        return max_unpool_tensors(inputs, indices, self.window, self._size(output_size), self.duplicates)
 
     def compute_output_spec(
         self, inputs: keras.KerasTensor, indices: keras.KerasTensor, output_size: Any = None
@@ -32,4 +33,4 @@ class BaseMaxUnpooling(BasePooling):
         return self.output_size if output_size is None else output_size
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "output_size": self.output_size}
+        return {**super().get_config(), "output_size": self.output_size, "duplicates": self.duplicates}

@@ -15,7 +15,7 @@ class BasePooling(keras.layers.Layer):
 
     Args:
         rank: Number of spatial axes.
-        pool_size, strides, padding, data_format: As the layers have them.
+        pool_size, strides, padding, data_format, dilation_rate, ceil_mode: As the layers have them.
     """
 
     def __init__(
@@ -25,14 +25,18 @@ class BasePooling(keras.layers.Layer):
         strides: int | Sequence[int] | None,
         padding: str | int | Sequence[int] | Sequence[Sequence[int]],
         data_format: str | None,
+        dilation_rate: int | Sequence[int],
+        ceil_mode: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.window = make_window(rank, pool_size, strides, padding, data_format)
+        self.window = make_window(rank, pool_size, strides, padding, data_format, dilation_rate, ceil_mode)
         self.pool_size = self.window.pool_size
         self.strides = self.window.strides
         self.padding = padding.lower() if isinstance(padding, str) else self.window.padding
         self.data_format = "channels_first" if self.window.channels_first else "channels_last"
+        self.dilation_rate = self.window.dilation_rate
+        self.ceil_mode = self.window.ceil_mode
         self.input_spec = keras.InputSpec(ndim=rank + 2)
         # The native ops have no XLA kernels.
         self.supports_jit = False
@@ -46,4 +50,5 @@ class BasePooling(keras.layers.Layer):
             "strides": self.strides,
             "padding": self.padding,
             "data_format": self.data_format,
+            "dilation_rate": self.dilation_rate,
         }

@@ -19,31 +19,38 @@ def max_pool(
     data_format: str | None = None,
     return_indices: bool = False,
     index_dtype: str = "int32",
+    *,
+    dilation_rate: int | Sequence[int] = 1,
+    ceil_mode: bool = False,
 ) -> Any:
-    """Maximum of each window of the input.
+    """Maximum of each window of the input, over 1, 2 or 3 spatial axes.
 
     Of equal elements the first of the window in row-major order wins, and a NaN wins over everything. Padding is
     virtual: it never wins, and no index points at it.
 
-    An index is the winner's position in its channel's plane of the unpadded input, `h * width + w`, in both data
-    formats. This is PyTorch's convention.
+    An index is the winner's position in its channel's plane of the unpadded input, `(d * height + h) * width + w`, in
+    both data formats. This is PyTorch's convention.
 
     The gradient goes to the winners. It exists for float dtypes, any number of times over.
 
     Args:
-        inputs: Tensor of rank 4: a TensorFlow tensor, a symbolic Keras tensor or a NumPy array (the result then is one
-            too). Any float or integer dtype.
-        pool_size: int or tuple of 2 integers, the window's size.
-        strides: int or tuple of 2 integers, the distance between windows. Defaults to `pool_size`.
+        inputs: Tensor of rank 3, 4 or 5: batch, 1 to 3 spatial axes and channels. A TensorFlow tensor, a symbolic
+            Keras tensor or a NumPy array (the result then is one too), of any float or integer dtype.
+        pool_size: int or tuple of integers, one per spatial axis: the window's size.
+        strides: int or tuple of integers, the distance between windows. Defaults to `pool_size`.
         padding: `"valid"` (none), `"same"` (as much as makes the output `ceil(size / strides)` large, an odd pixel at
-            the end), an int, one int per axis, or a pair (before, after) per axis.
+            the end), an int, one int per axis, or a pair (before, after) per axis. Explicit padding must be smaller
+            than the window with its dilation.
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
         return_indices: Whether to return the indices as well.
         index_dtype: `"int32"` or `"int64"`. A plane of more than 2^31 - 1 elements needs `"int64"`.
+        dilation_rate: int or tuple of integers, the distance between the elements of a window.
+        ceil_mode: Whether to round output sizes up instead of down. A window may then hang over the end of the input,
+            if it starts inside the input or the leading padding (PyTorch's rule).
 
     Returns:
         The pooled tensor, of the dtype of `inputs`; with `return_indices` a tuple of it and the indices. Each spatial
-        size is `floor((size + padding - pool_size) / strides) + 1`.
+        size is `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`.
 
     Raises:
         ValueError: If an argument has a wrong form or value, the rank is wrong, or the window does not fit.
@@ -61,9 +68,19 @@ def max_pool(
            [ 8, 14]], dtype=int32)
     """
     if is_symbolic(inputs):
-        return MaxPool(pool_size, strides, padding, data_format, return_indices, index_dtype)(inputs)
+        operation = MaxPool(
+            pool_size,
+            strides,
+            padding,
+            data_format,
+            return_indices,
+            index_dtype,
+            dilation_rate=dilation_rate,
+            ceil_mode=ceil_mode,
+        )
+        return operation(inputs)
     tensor = as_tensor("inputs", inputs)
-    window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format)
+    window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format, dilation_rate, ceil_mode)
     results = max_pool_tensors(tensor, window, check_index_dtype(index_dtype) if return_indices else None)
     if return_indices:
         return tuple(like(inputs, result) for result in results)
@@ -103,17 +120,22 @@ class MaxPool(keras.Operation):
         return_indices: bool = False,
         index_dtype: str = "int32",
         *,
+        dilation_rate: int | Sequence[int] = 1,
+        ceil_mode: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        self.arguments = (pool_size, strides, padding, data_format)
-        self.return_indices = return_indices
-        self.index_dtype = check_index_dtype(index_dtype)
+        self.arguments = (pool_size, strides, padding, data_format, dilation_rate, ceil_mode)
+        self.index_dtype = check_index_dtype(index_dtype) if return_indices else None
 
     def call(self, inputs: Any) -> Any:
-        return max_pool(inputs, *self.arguments, self.return_indices, self.index_dtype)
+        tensor = as_tensor("inputs", inputs)
+        results = max_pool_tensors(tensor, self._window(tensor), self.index_dtype)
+        return results if self.index_dtype else results[0]
 
     def compute_output_spec(self, inputs: keras.KerasTensor) -> Any:
-        window = make_window(len(inputs.shape) - 2, *self.arguments)
-        specs = max_pool_specs(inputs, window, self.index_dtype if self.return_indices else None)
-        return specs if self.return_indices else specs[0]
+        specs = max_pool_specs(inputs, self._window(inputs), self.index_dtype)
+        return specs if self.index_dtype else specs[0]
+
+    def _window(self, inputs: Any) -> Window:
+        return make_window(len(inputs.shape) - 2, *self.arguments)

@@ -19,25 +19,32 @@ def max_unpool(
     padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
     data_format: str | None = None,
     output_size: Any = None,
+    *,
+    dilation_rate: int | Sequence[int] = 1,
+    duplicates: str = "last",
 ) -> Any:
     """Put each element back where it was the maximum, and zero everywhere else.
 
     Takes the window with which the indices were made; it determines the size of the output. Several input sizes pool
-    to the same output size, and `output_size` tells which one is meant. Where several windows share an index, which
-    only overlapping ones do, the last in row-major order wins; the gradient then goes to it alone.
+    to the same output size, and `output_size` tells which one is meant.
+
+    Several windows can share an index, if they overlap. Then the last in row-major order wins, and the gradient goes
+    to it alone; with `duplicates="sum"` they add up, and each gets the gradient.
 
     Args:
-        inputs: Tensor of rank 4, pooled: a TensorFlow tensor, a symbolic Keras tensor or a NumPy array (the result
-            then is one too). Any float or integer dtype.
+        inputs: Tensor of rank 3, 4 or 5, pooled: batch, 1 to 3 spatial axes and channels. A TensorFlow tensor, a
+            symbolic Keras tensor or a NumPy array (the result then is one too), of any float or integer dtype.
         indices: Tensor of the same shape, int32 or int64, from `max_pool` or in its convention: the position
-            `h * width + w` in one channel's plane of the output.
-        pool_size: int or tuple of 2 integers, the window's size.
-        strides: int or tuple of 2 integers, the distance between windows. Defaults to `pool_size`.
+            `(d * height + h) * width + w` in one channel's plane of the output.
+        pool_size: int or tuple of integers, one per spatial axis: the window's size.
+        strides: int or tuple of integers, the distance between windows. Defaults to `pool_size`.
         padding: `"valid"`, `"same"`, an int, one int per axis, or a pair (before, after) per axis.
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
-        output_size: int, tuple of 2 integers, or integer tensor of 2 elements: the output's height and width.
-            Defaults to `(size - 1) * strides + pool_size - padding`, for `"same"` padding to `size * strides`. Any
-            size that differs from the default by less than `strides` will do.
+        output_size: int, tuple of integers, or integer tensor with one element per spatial axis: the output's spatial
+            sizes. Defaults to `(size - 1) * strides + (pool_size - 1) * dilation_rate + 1 - padding`, for `"same"`
+            padding to `size * strides`. Any size that differs from the default by less than `strides` will do.
+        dilation_rate: int or tuple of integers, the distance between the elements of a window.
+        duplicates: `"last"` or `"sum"`. Integer sums wrap around.
 
     Returns:
         The unpooled tensor, of the dtype of `inputs`.
@@ -55,18 +62,30 @@ def max_unpool(
            [0., 6.]], dtype=float32)
     """
     if is_symbolic(inputs, indices):
-        return MaxUnpool(pool_size, strides, padding, data_format, output_size)(inputs, indices)
+        operation = MaxUnpool(
+            pool_size,
+            strides,
+            padding,
+            data_format,
+            output_size,
+            dilation_rate=dilation_rate,
+            duplicates=duplicates,
+        )
+        return operation(inputs, indices)
+    check_duplicates(duplicates)
     tensor = as_tensor("inputs", inputs)
-    window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format)
-    return like(inputs, max_unpool_tensors(tensor, as_tensor("indices", indices), window, output_size))
+    window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format, dilation_rate)
+    return like(inputs, max_unpool_tensors(tensor, as_tensor("indices", indices), window, output_size, duplicates))
 
 
-def max_unpool_tensors(inputs: Any, indices: Any, window: Window, output_size: Any = None) -> Any:
+def max_unpool_tensors(
+    inputs: Any, indices: Any, window: Window, output_size: Any = None, duplicates: str = "last"
+) -> Any:
     """Unpool tensors of the backend."""
     size = check_output_size(output_size, window)
     check_indices(inputs, indices)
     window.unpooled_shape(inputs.shape, None if keras.ops.is_tensor(size) else size)
-    return functions.max_unpool(inputs, indices, window, size)
+    return functions.max_unpool(inputs, indices, window, size, duplicates)
 
 
 def max_unpool_spec(
@@ -85,6 +104,13 @@ def check_output_size(output_size: Any, window: Window) -> Any:
     if output_size is None or keras.ops.is_tensor(output_size) or is_symbolic(output_size):
         return output_size
     return integers("output_size", output_size, window.rank)
+
+
+def check_duplicates(duplicates: str) -> str:
+    """The rule for duplicates, if it is one."""
+    if duplicates not in ("last", "sum"):
+        raise ValueError(f'`duplicates` must be "last" or "sum". Received: duplicates={duplicates!r}')
+    return duplicates
 
 
 def check_indices(inputs: Any, indices: Any) -> None:
@@ -112,15 +138,21 @@ class MaxUnpool(keras.Operation):
         data_format: str | None = None,
         output_size: int | Sequence[int] | None = None,
         *,
+        dilation_rate: int | Sequence[int] = 1,
+        duplicates: str = "last",
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        self.arguments = (pool_size, strides, padding, data_format)
+        self.arguments = (pool_size, strides, padding, data_format, dilation_rate)
         self.output_size = output_size
+        self.duplicates = check_duplicates(duplicates)
 
     def call(self, inputs: Any, indices: Any) -> Any:
-        return max_unpool(inputs, indices, *self.arguments, self.output_size)
+        tensors = as_tensor("inputs", inputs), as_tensor("indices", indices)
+        return max_unpool_tensors(*tensors, self._window(tensors[0]), self.output_size, self.duplicates)
 
     def compute_output_spec(self, inputs: keras.KerasTensor, indices: keras.KerasTensor) -> keras.KerasTensor:
-        window = make_window(len(inputs.shape) - 2, *self.arguments)
-        return max_unpool_spec(inputs, indices, window, self.output_size)
+        return max_unpool_spec(inputs, indices, self._window(inputs), self.output_size)
+
+    def _window(self, inputs: Any) -> Window:
+        return make_window(len(inputs.shape) - 2, *self.arguments)
