@@ -1,6 +1,6 @@
 """Builds kpool's extensions from their Cython sources. Needs a C compiler; TensorFlow is not needed.
 
-KPOOL_DEBUG=1 builds for finding mistakes: Cython's checks, assertions and debug information.
+KPOOL_DEBUG=1 builds for a debugger: little optimisation, debug information, Cython's checks.
 """
 
 import os
@@ -33,6 +33,8 @@ FLAGS = [
     "-fno-math-errno",
     # Sums are written in a fixed order and without fused multiply-add, so every machine gets the same bits.
     "-ffp-contract=off",
+    # A window's positions may pass through values that wrap around while they lie in the padding.
+    "-fwrapv",
     # Kernels go by an element's width, so they read floats as words of the same size.
     "-fno-strict-aliasing",
     "-fvisibility=hidden",
@@ -83,5 +85,6 @@ setup(
         ],
         compiler_directives=DIRECTIVES,
         build_dir="build/cython",
+        force=DEBUG,
     ),
 )

@@ -54,12 +54,14 @@ def hostile(rng, shape, dtype):
 
 
 def same_bits(actual, expected):
-    """Equal, NaN counting as equal to NaN, and of the same dtype and shape."""
+    """Equal to the sign of a zero, NaN counting as equal to NaN, and of the same dtype and shape."""
     actual, expected = np.asarray(actual), np.asarray(expected)
-    assert actual.dtype == expected.dtype
+    assert actual.dtype == expected.dtype != np.dtype(object)
     assert actual.shape == expected.shape
     wide = np.float64 if actual.dtype.itemsize < 8 or actual.dtype.kind == "f" else actual.dtype
-    np.testing.assert_array_equal(actual.astype(wide), expected.astype(wide))
+    actual, expected = actual.astype(wide), expected.astype(wide)
+    np.testing.assert_array_equal(actual, expected)
+    np.testing.assert_array_equal(np.signbit(actual) & (actual == 0), np.signbit(expected) & (expected == 0))
 
 
 def run_python(code, check=True):

@@ -118,6 +118,13 @@ def test_a_window_that_sees_only_padding():
         make_window(1, 2, 1, padding=1, dilation_rate=2).pooled_shape((1, 1, 1))
 
 
+def test_no_check_takes_long():
+    """Padding of 2^31 windows over an input that is shorter than the dilation."""
+    largest = 2**31 - 2
+    with pytest.raises(ValueError, match="`padding` must not hold more than 65536 windows"):
+        make_window(1, 2, 1, ((largest, 0),), dilation_rate=largest).pooled_shape((1, largest - 1, 1))
+
+
 @pytest.mark.parametrize("rank", [0, 4])
 def test_number_of_axes(rank):
     with pytest.raises(ValueError, match="`pool_size` must have 1, 2 or 3 entries"):

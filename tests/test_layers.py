@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras.src import testing
+from keras.src.trainers.trainer import model_supports_jit
 
 from kpool import layers
 from kpool.layers import (
@@ -155,7 +156,7 @@ def test_functional_model_saves_loads_and_trains(tmp_path, rng):
     model = autoencoder()
     x = rng.normal(size=(8, 10, 12, 3)).astype("float32")
     model.compile("adam", "mse")
-    assert not model.jit_compile
+    assert not model_supports_jit(model)
     losses = model.fit(x, x, epochs=10, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     before = model.predict(x, verbose=0)
@@ -192,6 +193,44 @@ def test_sequential_and_subclassed_models(rng):
 
     values, indices = max_pool(x, 2, return_indices=True)
     np.testing.assert_array_equal(Subclassed().predict(x, verbose=0), max_unpool(values, indices, 2))
+
+
+def test_symbolic_functions_keep_the_data_format_they_were_built_with(tmp_path):
+    keras.config.set_image_data_format("channels_first")
+    inputs = keras.Input((2, 4, 6))
+    values, indices = max_pool(inputs, 2, return_indices=True)
+    model = keras.Model(inputs, [values, max_unpool(values, indices, 2)])
+    model.save(tmp_path / "model.keras")
+    keras.config.set_image_data_format("channels_last")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert [tensor.shape for tensor in again(np.ones((1, 2, 4, 6), "float32"))] == [(1, 2, 2, 3), (1, 2, 4, 6)]
+    assert not model_supports_jit(model)
+
+
+def test_symbolic_output_size(rng):
+    inputs, size = keras.Input((None, None, 2)), keras.Input(batch_shape=(2,), dtype="int32")
+    values, indices = max_pool(inputs, 2, return_indices=True)
+    model = keras.Model([inputs, size], max_unpool(values, indices, 2, output_size=size))
+    assert model.output_shape == (None, None, None, 2)
+    x = rng.normal(size=(1, 5, 7, 2)).astype("float32")
+    assert model([x, np.array([5, 7], "int32")]).shape == (1, 5, 7, 2)
+
+
+def test_specs_of_uncast_inputs_have_the_dtype_they_are_cast_to():
+    for policy in ("mixed_float16", "float32", "float64"):
+        layer = MaxPooling2D(dtype=policy)
+        ours = layer.compute_output_spec(keras.KerasTensor((1, 4, 4, 1), "float32"))
+        theirs = keras.layers.MaxPooling2D(dtype=policy).compute_output_spec(keras.KerasTensor((1, 4, 4, 1), "float32"))
+        assert ours.dtype == theirs.dtype
+        assert layer.compute_output_spec(keras.KerasTensor((1, 4, 4, 1), "uint8")).dtype == "uint8"
+
+
+def test_keras_variables_are_inputs_too():
+    x = keras.Variable(np.arange(16, dtype="float32").reshape(1, 4, 4, 1))
+    values, indices = MaxPooling2D(return_indices=True)(x)
+    np.testing.assert_array_equal(max_pool(x, 2), values)
+    variable = keras.Variable(values)
+    np.testing.assert_array_equal(MaxUnpooling2D()(variable, indices), max_unpool(variable, indices, 2))
 
 
 def test_functions_are_nodes_of_functional_models(tmp_path, rng):
@@ -276,6 +315,47 @@ def test_inputs_that_do_not_fit(make):
     indices = indices[:, :, :2]
     with pytest.raises(ValueError, match="`output_size` must differ from the default by less than `strides`"):
         MaxUnpooling2D()(values, indices, output_size=9)
+
+
+@pytest.mark.parametrize(
+    "size", [tf.constant([5.9, 5.9]), tf.constant(5), tf.constant([5]), tf.constant([[5, 5]]), np.array([5.7, 5.7])]
+)
+def test_output_sizes_that_cannot_be(size):
+    values, indices = MaxPooling2D(return_indices=True)(np.zeros((1, 5, 5, 1), "float32"))
+    for call in (
+        lambda: MaxUnpooling2D()(values, indices, output_size=size),
+        lambda: max_unpool(values, indices, 2, output_size=size),
+        lambda: tf.function(lambda: max_unpool(values, indices, 2, output_size=size))(),
+    ):
+        with pytest.raises(ValueError, match=r"`output_size` must be an integer.* Received: output_size"):
+            call()
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (4, 4), (1,) * 6])
+def test_ranks_that_cannot_be(shape):
+    for call in (lambda: max_pool(np.zeros(shape), 2), lambda: max_pool(keras.KerasTensor(shape), 2)):
+        with pytest.raises(ValueError, match=rf"`inputs` must have rank 3, 4 or 5: .* of rank {len(shape)}"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "string"])
+def test_dtypes_that_cannot_be(dtype):
+    x = np.full((1, 4, 4, 1), "a") if dtype == "string" else np.zeros((1, 4, 4, 1), dtype)
+    symbolic = keras.KerasTensor((1, 4, 4, 1), dtype)
+    for call in (lambda: max_pool(x, 2), lambda: MaxPooling2D()(x), lambda: max_pool(symbolic, 2)):
+        with pytest.raises(ValueError, match=rf"`inputs` must be of dtype .* Received: inputs of dtype {dtype}"):
+            call()
+    with pytest.raises(ValueError, match=rf"`indices` must be of dtype int32 or int64.* of dtype {dtype}"):
+        max_unpool(np.zeros((1, 4, 4, 1)), x, 2)
+
+
+def test_index_dtypes_in_every_form():
+    for index_dtype in ("int64", np.int64, np.dtype("int64"), tf.int64):
+        layer = MaxPooling2D(return_indices=True, index_dtype=index_dtype)
+        assert layer.get_config()["index_dtype"] == "int64"
+    for wrong in ("foo", "float32", None, 3):
+        with pytest.raises(ValueError, match="`index_dtype` must be"):
+            max_pool(np.zeros((1, 4, 4, 1)), 2, index_dtype=wrong)
 
 
 def test_layers_say_that_xla_cannot_compile_them():

@@ -5,10 +5,10 @@ from itertools import product
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FLOATS, INTEGERS, hostile, numpy_dtype, same_bits
+from conftest import FLOATS, INTEGERS, hostile, numpy_dtype, run_python, same_bits
 from reference import Pooling
 
-from kpool.ops import max_pool
+from kpool.ops import max_pool, max_unpool
 
 PAIRS = {"valid": None, "same": "same", 1: [(1, 1), (1, 1)], ((0, 1), (2, 1)): [(0, 1), (2, 1)]}
 
@@ -213,9 +213,10 @@ def test_gradient_without_training_finds_the_winners_again(pool_size, rng):
     for training in (True, False):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            (y,) = tensor_function(x, window, training=training)
-        gradients.append(tape.gradient(y**2, x))
+            loss = tensor_function(x, window, training=training)[0] ** 2
+        gradients.append(tape.gradient(loss, x).numpy())
     same_bits(*gradients)
+    assert gradients[0].any()
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
@@ -277,3 +278,113 @@ def test_one_and_three_axes_share_the_driver(rng):
         actual = max_pool(x, 3, 2, "same", return_indices=True)
         same_bits(actual[0], values)
         same_bits(actual[1], indices.astype("int32"))
+
+
+def test_every_loop_runs_more_than_once(rng):
+    """More windows in a row, and more channels, than are pooled at a time."""
+    for shape, pool_size, strides in (
+        ((1, 3, 700, 1), 2, 1),
+        ((1, 3, 600, 3), (3, 2), (1, 2)),
+        ((1, 4, 5, 600), 3, 1),
+        ((1, 4, 5, 520), 2, 2),
+        ((2, 9, 8, 7, 3), (7, 7, 6), 1),
+    ):
+        for dtype, index_dtype in (("float32", "int32"), ("float16", "int64")):
+            x = hostile(rng, shape, dtype)
+            rank = len(shape) - 2
+            tuples = [v if isinstance(v, tuple) else (v,) * rank for v in (pool_size, strides)]
+            oracle = Pooling(shape[1:-1], *tuples, "same")
+            values, indices, _ = oracle.max_pool(x)
+            gradients = rng.integers(-1, 2, values.shape).astype(dtype)
+            tensor = tf.constant(x)
+            with tf.GradientTape() as tape:
+                tape.watch(tensor)
+                actual = max_pool(tensor, pool_size, strides, "same", return_indices=True, index_dtype=index_dtype)
+            same_bits(actual[0].numpy(), values)
+            same_bits(actual[1].numpy(), indices.astype(index_dtype))
+            gradient = tape.gradient(actual[0], tensor, tf.constant(gradients))
+            same_bits(gradient.numpy(), oracle.max_pool_backward(x, gradients))
+
+
+@pytest.mark.parametrize("channels", [3, 300])
+@pytest.mark.parametrize("index_dtype", ["int32", "int64"])
+def test_offsets_as_indices(channels, index_dtype, rng):
+    """The native op behind second-order gradients."""
+    from kpool.ops.geometry import make_window
+    from kpool.tf.library import ops
+
+    window = make_window(3, 2, (2, 1, 3), "same")
+    x = tf.constant(rng.normal(size=(2, 3, 4, 5, channels)))
+    results = ops.kpool_max_pool(x, Tindices=index_dtype, num_indices=1, num_offsets=1, **window.attributes)
+    size = tf.constant(x.shape.as_list(), tf.int64)
+    indices = ops.kpool_max_pool_indices(results.offsets[0], size, Tindices=index_dtype, **window.attributes)
+    same_bits(indices.numpy(), results.indices[0].numpy())
+
+
+def test_gradient_by_index_in_a_graph_of_unknown_sizes(rng):
+    """A plane of unknown size takes int64 indices."""
+    x = rng.normal(size=(1, 18, 20, 2)).astype("float32")
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 2))])
+    def graph(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = max_pool(x, 17, 1)
+        return tape.gradient(y, x)
+
+    same_bits(graph(x).numpy(), Pooling((18, 20), (17, 17), (1, 1)).max_pool_backward(x, np.ones((1, 2, 4, 2), "f")))
+
+
+@pytest.mark.parametrize("pool_size", [2, 17])
+def test_forward_mode(pool_size, rng):
+    x, tangent = (tf.constant(rng.normal(size=(1, 18, 20, 2))) for _ in range(2))
+    with tf.autodiff.ForwardAccumulator(x, tangent) as accumulator:
+        values, indices = max_pool(x, pool_size, return_indices=True)
+        unpooled = max_unpool(values, indices, pool_size, output_size=(18, 20))
+    expected = Pooling((18, 20), (pool_size,) * 2).gather(tangent.numpy(), indices.numpy())
+    np.testing.assert_array_equal(accumulator.jvp(values), expected)
+    unpooled_tangent = max_unpool(expected, indices.numpy(), pool_size, output_size=(18, 20))
+    np.testing.assert_array_equal(accumulator.jvp(unpooled), unpooled_tangent)
+
+
+def test_the_tape_lets_go_of_the_input():
+    """What backward keeps is one byte per output element: the input's memory is free for the next tensor."""
+    out = run_python(
+        """
+        import resource
+        import tensorflow as tf
+        import kpool
+        x = tf.zeros((1, 2, 2, 1))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = kpool.ops.max_pool(x, 2)
+        tape.gradient(y, x)
+        peaks = []
+        big = tf.Variable(1.0)
+        with tf.GradientTape() as tape:
+            for _ in range(6):
+                activation = tf.fill((64, 1024, 1024, 1), big)  # 256 MB
+                pooled = kpool.ops.max_pool(activation, 8)
+                del activation
+                peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        print(peaks[-1] - peaks[0])
+        """
+    ).stdout
+    assert int(out) < 200
+
+
+@pytest.mark.parametrize("signature", [(1, 6, 7, 5), (None, None, None, 5)])
+def test_second_order_gradient_in_a_graph(signature, rng):
+    x = rng.normal(size=(1, 6, 7, 5))
+
+    def penalty(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(max_pool(x, 2, 1) ** 3)
+            loss = tf.reduce_sum(inner.gradient(y, x) ** 2)
+        return outer.gradient(loss, x)
+
+    graph = tf.function(penalty, input_signature=[tf.TensorSpec(signature, tf.float64)])
+    np.testing.assert_allclose(graph(x), penalty(tf.constant(x)))

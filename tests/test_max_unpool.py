@@ -159,3 +159,22 @@ def test_numpy_in_numpy_out():
     values, indices = max_pool(np.ones((1, 4, 4, 1)), 2, return_indices=True)
     assert isinstance(max_unpool(values, indices, 2), np.ndarray)
     assert tf.is_tensor(max_unpool(tf.constant(values), indices, 2))
+
+
+@pytest.mark.parametrize("duplicates", ["last", "sum"])
+def test_every_loop_runs_more_than_once(duplicates, rng):
+    """More windows in a plane of one channel, and more channels, than are moved at a time."""
+    for shape in ((2, 30, 31, 1), (1, 5, 3, 600)):
+        window = make_window(2, 2)
+        spatial = (2 * shape[1], 2 * shape[2])
+        oracle = Pooling(spatial, (2, 2))
+        x = rng.integers(-4, 5, shape).astype("float32")
+        indices = rng.integers(0, spatial[0] * spatial[1] // 4, shape).astype("int32")
+        tensor = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(tensor)
+            outputs = tensor_function(tensor, tf.constant(indices), window, duplicates=duplicates)
+        gradients = rng.integers(-4, 5, outputs.shape).astype("float32")
+        same_bits(outputs.numpy(), oracle.scatter(x, indices, duplicates=duplicates))
+        expected = oracle.gather(gradients, indices, duplicates=duplicates)
+        same_bits(tape.gradient(outputs, tensor, tf.constant(gradients)).numpy(), expected)

@@ -11,6 +11,9 @@ from conftest import run_python
 
 from kpool.kernels import threads
 from kpool.ops import max_pool, max_unpool
+from kpool.ops.geometry import make_window
+from kpool.tf import max_unpool as tensor_unpool
+from kpool.tf.max_unpool import gather
 
 
 @pytest.fixture
@@ -30,7 +33,12 @@ def everything(x):
         unpooled = max_unpool(values, indices, 3, 2, "same", output_size=x.shape[1:3])
         loss = tf.reduce_sum(values * 0.1 + unpooled[:, ::2, ::2] * 0.3)
     gradient = tape.gradient(loss, x)
-    return b"".join(part.numpy().tobytes() for part in (values, indices, unpooled, gradient))
+    window = make_window(2, 3, 2, "same")
+    summed = tensor_unpool(values, indices // 2, window, x.shape[1:3], "sum")
+    gathered = gather(x, indices // 3, window, "sum"), gather(x, indices // 3, window, "last")
+    first = max_pool(x, 2, data_format="channels_first", return_indices=True)
+    parts = (values, indices, unpooled, gradient, summed, *gathered, *first)
+    return b"".join(part.numpy().tobytes() for part in parts)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])

@@ -1,4 +1,4 @@
-"""Runs a job on the chosen kernels and the worker pool. The caller has filled in all but `blocks`."""
+"""Runs a job on the kernels and the worker pool. The caller has filled in all but `blocks`."""
 from kpool.kernels.table cimport MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 
 cdef void run_max_pool(MaxPool* job) noexcept nogil

@@ -1,4 +1,4 @@
-"""Chooses the kernels, cuts a job into items for the worker pool, and runs it."""
+"""Cuts a job into items for the worker pool, and runs it on the kernels."""
 from libc.stdint cimport int64_t
 
 from kpool.kernels cimport baseline

@@ -4,8 +4,12 @@ from libc.stdint cimport int64_t
 cdef extern from *:
     """
     enum { KP_MAX_RANK = 3, KP_MESSAGE_SIZE = 512 };
+    /* The most taps whose winner's offset fits one byte, and the most positions that fit int32. */
+    enum { KP_OFFSET_TAPS = 255, KP_INT32_PLANE = 0x7FFFFFFF };
     """
     enum:
+        OFFSET_TAPS "KP_OFFSET_TAPS"
+        INT32_PLANE "KP_INT32_PLANE"
         MAX_RANK "KP_MAX_RANK"
         MESSAGE_SIZE "KP_MESSAGE_SIZE"
 

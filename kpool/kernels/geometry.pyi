@@ -1,5 +1,8 @@
 from collections.abc import Sequence
 
+MOST_TAPS_OF_OFFSETS: int
+LARGEST_INT32_PLANE: int
+
 class CheckedWindow:
     def __init__(
         self,

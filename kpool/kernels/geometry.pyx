@@ -15,11 +15,14 @@ cdef extern from *:
     }
     enum { KP_LARGEST = 0x7FFFFFFF };
     #define KP_LONGEST_AXIS (INT64_C(1) << 60)
+    enum { KP_MOST_PADDED_WINDOWS = 1 << 16 };
     """
     # Whether the product fits.
     bint times "kp_times" (int64_t a, int64_t b, int64_t* product) noexcept nogil
     int64_t LARGEST "KP_LARGEST"                # of any window parameter
     int64_t LONGEST_AXIS "KP_LONGEST_AXIS"      # keeps every sum of sizes far from overflow
+    # Where each window has to be looked at: keeps the check short.
+    int64_t MOST_PADDED_WINDOWS "KP_MOST_PADDED_WINDOWS"
 
 
 cdef int write_tuple(char* text, size_t size, const int64_t* values, int count) noexcept nogil:
@@ -102,7 +105,7 @@ cdef bint pool_axis(Axis* axis, const Window* window, int i, int64_t size, Probl
     cdef int64_t effective = span(window, i)
     cdef int64_t stride = window.strides[i]
     cdef int64_t dilation = window.dilation_rate[i]
-    cdef int64_t padded, before, pooled, start, o
+    cdef int64_t padded, before, pooled, padded_windows, start, o
     if size > LONGEST_AXIS:
         return refuse(problem, "No axis may exceed 2^60 elements.", "input size", &size, 1)
     if window.same:
@@ -124,7 +127,11 @@ cdef bint pool_axis(Axis* axis, const Window* window, int i, int64_t size, Probl
             pooled = (padded - effective) // stride + 1
     if size < dilation:
         # Only an input shorter than one step of dilation can fall between two taps.
-        for o in range(min(pooled, ceil_div(before, stride))):
+        padded_windows = min(pooled, ceil_div(before, stride))
+        if padded_windows > MOST_PADDED_WINDOWS:
+            return refuse(problem, "`padding` must not hold more than 65536 windows where `dilation_rate` exceeds the "
+                          "input.", "windows", &padded_windows, 1)
+        for o in range(padded_windows):
             start = o * stride - before
             if start + ceil_div(-start, dilation) * dilation >= size:
                 return refuse(problem, "Every window must see at least one element of the input, not only padding.",
@@ -300,6 +307,10 @@ cdef void unpooled_shape(const Geometry* geometry, const Window* window, int64_t
 
 
 # The face towards Python ----------------------------------------------------------------------------------------
+
+# The largest window whose winner's offset fits one byte, and the largest plane whose positions fit int32.
+MOST_TAPS_OF_OFFSETS = <int64_t> OFFSET_TAPS
+LARGEST_INT32_PLANE = <int64_t> INT32_PLANE
 
 
 cdef class CheckedWindow:

@@ -8,7 +8,8 @@ from kpool.kernels.elements cimport (
     kp_half, u8_r, u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
-    MAX_RANK, Axis, Geometry, ceil_div, covering_windows, tap_on, valid_taps, window_start,
+    INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, ceil_div, covering_windows, tap_on, valid_taps,
+    window_start,
 )
 from kpool.kernels.table cimport Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 

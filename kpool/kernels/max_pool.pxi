@@ -185,7 +185,7 @@ cdef void write_indices(
     int64_t origin_step, Py_ssize_t lanes, Py_ssize_t stride,
 ) noexcept nogil:
     """Turn taps into plane positions: `origin` is that of the first lane's window, each lane is a step further."""
-    cdef bint short = g.taps <= 255 and g.plane <= 0x7FFFFFFF
+    cdef bint short = g.taps <= OFFSET_TAPS and g.plane <= INT32_PLANE
     cdef i32_r narrow = <i32_r> indices
     cdef i64_r long = <i64_r> indices
     if short and wide:

@@ -88,15 +88,14 @@ cdef int64_t runs_of(const Geometry* g, const Share* share) noexcept nogil:
     return g.windows * ceil_div(share.end - share.begin, LANES)
 
 
-cdef void zero(void* unpooled, const Geometry* g, const Share* share, size_t width) noexcept nogil:
+cdef void zero(void* plane, const Geometry* g, const Share* share, size_t width) noexcept nogil:
     """Zero the share's channels of its plane, whose elements have `width` bytes."""
-    cdef char* plane = <char*> unpooled + share.corner * width
     cdef int64_t position
     if share.end - share.begin == g.inner:
         memset(plane, 0, g.plane * g.inner * width)
         return
     for position in range(g.plane):
-        memset(plane + (position * g.inner + share.begin) * width, 0, (share.end - share.begin) * width)
+        memset(<char*> plane + (position * g.inner + share.begin) * width, 0, (share.end - share.begin) * width)
 
 
 cdef void scatter_last_items(WordVec outputs, const Move* job, int64_t begin, int64_t end) noexcept nogil:
@@ -110,7 +109,7 @@ cdef void scatter_last_items(WordVec outputs, const Move* job, int64_t begin, in
     for item in range(begin, end):
         share = share_of(job, item)
         target = outputs + share.corner
-        zero(outputs, g, &share, sizeof(outputs[0]))
+        zero(target, g, &share, sizeof(outputs[0]))
         number = 0
         while run_at(&run, g, &share, number):
             if load_run(&run, job):
@@ -133,9 +132,9 @@ cdef void scatter_sum_items(SumVec outputs, const Move* job, int64_t begin, int6
         target = outputs + share.corner
         sums = <f32_r> job.scratch + share.corner
         if SumVec is f16_r or SumVec is bf16_r:
-            zero(job.scratch, g, &share, sizeof(sums[0]))
+            zero(sums, g, &share, sizeof(sums[0]))
         else:
-            zero(outputs, g, &share, sizeof(outputs[0]))
+            zero(target, g, &share, sizeof(outputs[0]))
         number = 0
         while run_at(&run, g, &share, number):
             if load_run(&run, job):
@@ -189,7 +188,7 @@ cdef void gather_last_items(WordVec outputs, const Move* job, int64_t begin, int
         share = share_of(job, item)
         source = <WordVec> job.inputs + share.corner
         taken = <u8_r> job.scratch + share.corner
-        zero(job.scratch, g, &share, 1)
+        zero(taken, g, &share, 1)
         for number in range(runs_of(g, &share) - 1, -1, -1):
             run_at(&run, g, &share, number)
             if load_run(&run, job):

@@ -154,7 +154,8 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     """Do items [0, items) of a job that moves `cost` bytes, on the caller and the pool's workers."""
     global jobs
     cdef Job posting
-    cdef int64_t chunks, _
+    cdef int64_t chunks
+    cdef int _
     cdef int threads = load(&threads_per_call)
     posting = Job(work=work, argument=job, items=items, grain=items, next=0, seats=threads - 1, holders=0, below=NULL)
     if items < 2 or cost < WORTH_WAKING or threads < 2:
@@ -163,10 +164,11 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     chunks = min(items, CHUNKS * threads)
     posting.grain = (items + chunks - 1) // chunks
     pthread_mutex_lock(&mutex)
-    start_workers(threads - 1)
+    posting.seats = <int> min(posting.seats, chunks - 1)
+    start_workers(posting.seats)
     posting.below = jobs
     jobs = &posting
-    for _ in range(min(posting.seats, chunks - 1)):
+    for _ in range(posting.seats):
         pthread_cond_signal(&posted)
     pthread_mutex_unlock(&mutex)
     run(&posting)

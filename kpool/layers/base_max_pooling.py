@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kpool.layers.base_pooling import BasePooling
-from kpool.ops.max_pool import check_index_dtype, max_pool_specs, max_pool_tensors
+from kpool.ops.max_pool import max_pool_specs, max_pool_tensors, standard_index_dtype
 
 
 class BaseMaxPooling(BasePooling):
@@ -16,7 +16,7 @@ class BaseMaxPooling(BasePooling):
     def __init__(self, *args: Any, return_indices: bool, index_dtype: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.return_indices = bool(return_indices)
-        self.index_dtype = check_index_dtype(index_dtype)
+        self.index_dtype = standard_index_dtype(index_dtype)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         # Only an explicit training=False says that no gradient is wanted.
@@ -24,7 +24,7 @@ class BaseMaxPooling(BasePooling):
         return results if self.return_indices else results[0]
 
     def compute_output_spec(self, inputs: keras.KerasTensor, training: bool | None = None) -> Any:
-        specs = max_pool_specs(inputs, self.window, self._wanted_indices)
+        specs = max_pool_specs(inputs, self.window, self._wanted_indices, self.output_dtype(inputs))
         return specs if self.return_indices else specs[0]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 
 from kpool.layers.base_pooling import BasePooling
-from kpool.ops.max_unpool import check_duplicates, check_output_size, max_unpool_spec, max_unpool_tensors
+from kpool.ops.geometry import integers
+from kpool.ops.max_unpool import check_duplicates, max_unpool_spec, max_unpool_tensors
 
 
 class BaseMaxUnpooling(BasePooling):
@@ -15,7 +16,7 @@ class BaseMaxUnpooling(BasePooling):
 
     def __init__(self, *args: Any, output_size: Any, duplicates: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.output_size = check_output_size(output_size, self.window)
+        self.output_size = None if output_size is None else integers("output_size", output_size, self.window.rank)
         self.duplicates = check_duplicates(duplicates)
 
     def call(self, inputs: Any, indices: Any, output_size: Any = None) -> Any:
@@ -24,7 +25,7 @@ class BaseMaxUnpooling(BasePooling):
     def compute_output_spec(
         self, inputs: keras.KerasTensor, indices: keras.KerasTensor, output_size: Any = None
     ) -> keras.KerasTensor:
-        return max_unpool_spec(inputs, indices, self.window, self._size(output_size))
+        return max_unpool_spec(inputs, indices, self.window, self._size(output_size), self.output_dtype(inputs))
 
     def compute_output_shape(self, inputs_shape: tuple[int | None, ...], indices_shape: Any = None) -> Any:
         return self.window.unpooled_shape(inputs_shape, self.output_size)

@@ -43,6 +43,11 @@ class BasePooling(keras.layers.Layer):
         # There is nothing to build, unless a subclass has something.
         self.built = type(self).build is keras.layers.Layer.build
 
+    def output_dtype(self, inputs: keras.KerasTensor) -> str:
+        """The dtype that the layer casts the inputs to, and so that of its values."""
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        return str(self.compute_dtype) if self.autocast and "float" in dtype else dtype
+
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

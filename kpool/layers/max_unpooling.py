@@ -40,7 +40,8 @@ class MaxUnpooling1D(BaseMaxUnpooling):
 
     Output shape:
         The same with spatial sizes `output_size`, by default
-        `(size - 1) * strides + (pool_size - 1) * dilation_rate + 1 - padding`, for `"same"` padding `size * strides`.
+        `(size - 1) * strides + (pool_size - 1) * dilation_rate + 1 - padding`, for `"same"` padding `size * strides`
+        (where the window is no smaller).
 
     Raises:
         ValueError: If an argument has a wrong form or value, shapes or dtypes do not fit, or `output_size` cannot be.
@@ -111,7 +112,8 @@ class MaxUnpooling2D(BaseMaxUnpooling):
 
     Output shape:
         The same with spatial sizes `output_size`, by default
-        `(size - 1) * strides + (pool_size - 1) * dilation_rate + 1 - padding`, for `"same"` padding `size * strides`.
+        `(size - 1) * strides + (pool_size - 1) * dilation_rate + 1 - padding`, for `"same"` padding `size * strides`
+        (where the window is no smaller).
 
     Raises:
         ValueError: If an argument has a wrong form or value, shapes or dtypes do not fit, or `output_size` cannot be.
@@ -183,7 +185,8 @@ class MaxUnpooling3D(BaseMaxUnpooling):
 
     Output shape:
         The same with spatial sizes `output_size`, by default
-        `(size - 1) * strides + (pool_size - 1) * dilation_rate + 1 - padding`, for `"same"` padding `size * strides`.
+        `(size - 1) * strides + (pool_size - 1) * dilation_rate + 1 - padding`, for `"same"` padding `size * strides`
+        (where the window is no smaller).
 
     Raises:
         ValueError: If an argument has a wrong form or value, shapes or dtypes do not fit, or `output_size` cannot be.

@@ -15,7 +15,7 @@ if keras.config.backend() != "tensorflow":
 
 from kpool import tf as functions
 
-__all__ = ["as_tensor", "functions", "is_symbolic", "like"]
+__all__ = ["INDEX_DTYPES", "as_tensor", "check_tensor", "functions", "is_symbolic", "like"]
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -28,14 +28,25 @@ def is_symbolic(*tensors: Any) -> bool:
 
 
 def as_tensor(name: str, value: Any) -> Any:
-    """A tensor of the backend from anything that holds numbers, of a dtype and rank that kpool can check."""
-    tensor = value if keras.ops.is_tensor(value) else keras.ops.convert_to_tensor(value)
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    if dtype not in FLOAT_DTYPES + INTEGER_DTYPES:
-        raise ValueError(f"`{name}` must be of a float or integer dtype. Received: {name} of dtype {dtype}")
-    if tensor.shape.rank is None:
-        raise ValueError(f"`{name}` must have a known rank. Received: {name} of unknown rank")
+    """A tensor of the backend from anything that holds numbers, of a dtype and rank that kpool can pool."""
+    tensor = keras.ops.convert_to_tensor(value.value if isinstance(value, keras.Variable) else value)
+    check_tensor(name, tensor.dtype, tensor.shape.rank)
     return tensor
+
+
+def check_tensor(name: str, dtype: Any, rank: int | None) -> None:
+    """Refuse a tensor, symbolic or not, of a dtype or rank that kpool cannot pool."""
+    dtype = keras.backend.standardize_dtype(dtype)
+    if dtype not in FLOAT_DTYPES + INTEGER_DTYPES:
+        raise ValueError(
+            f"`{name}` must be of dtype {', '.join(FLOAT_DTYPES)} or an integer dtype. "
+            f"Received: {name} of dtype {dtype}"
+        )
+    if rank not in (3, 4, 5):
+        raise ValueError(
+            f"`{name}` must have rank 3, 4 or 5: batch, 1 to 3 spatial axes and channels. "
+            f"Received: {name} of rank {rank}"
+        )
 
 
 def like(value: Any, result: Any) -> Any:

@@ -149,7 +149,7 @@ def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
         result = ()
     if len(result) != count:
         plural = "integers" if count > 1 else "integer"
-        raise ValueError(f"`{name}` must be an integer or a tuple of {count} {plural}. Received: {name}={value}")
+        raise ValueError(f"`{name}` must be an integer or a tuple of {count} {plural}. Received: {name}={value!r}")
     if any(v.bit_length() > 62 for v in result):
         raise ValueError(f"`{name}` must hold integers of less than 2^62. Received: {name}={value}")
     return result
@@ -170,8 +170,8 @@ def _pairs(padding: Any, rank: int) -> Padding:
         except ValueError:
             pass
     raise ValueError(
-        f'`padding` must be "valid", "same", an integer, or a tuple with an integer or a (before, after) pair for '
-        f"each of the {rank} spatial axes. Received: padding={padding!r}"
+        f'`padding` must be "valid", "same", an integer, a tuple of one integer per spatial axis, or a tuple of one '
+        f"(before, after) pair per spatial axis, of which there are {rank}. Received: padding={padding!r}"
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, is_symbolic, like
-from kpool.ops.geometry import Window, make_window
+from kpool.ops.backend import INDEX_DTYPES, as_tensor, check_tensor, functions, is_symbolic, like
+from kpool.ops.geometry import Window, make_window, standard_data_format
 
 
 def max_pool(
@@ -67,49 +67,59 @@ def max_pool(
     array([[ 5,  3],
            [ 8, 14]], dtype=int32)
     """
+    index_dtype = standard_index_dtype(index_dtype)
     if is_symbolic(inputs):
-        operation = MaxPool(
+        return MaxPool(
             pool_size,
             strides,
             padding,
-            data_format,
+            standard_data_format(data_format),
             return_indices,
             index_dtype,
             dilation_rate=dilation_rate,
             ceil_mode=ceil_mode,
-        )
-        return operation(inputs)
+        )(inputs)
     tensor = as_tensor("inputs", inputs)
     window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format, dilation_rate, ceil_mode)
-    results = max_pool_tensors(tensor, window, check_index_dtype(index_dtype) if return_indices else None)
+    results = max_pool_tensors(tensor, window, index_dtype if return_indices else None)
     if return_indices:
         return tuple(like(inputs, result) for result in results)
     return like(inputs, results[0])
 
 
-def check_index_dtype(index_dtype: str) -> str:
-    """The index dtype, if it is one."""
-    if index_dtype not in INDEX_DTYPES:
+def standard_index_dtype(index_dtype: Any) -> str:
+    """The name of an index dtype in any of its forms."""
+    try:
+        name = keras.backend.standardize_dtype(index_dtype)
+    except ValueError:
+        name = None
+    if name not in INDEX_DTYPES:
         raise ValueError(f'`index_dtype` must be "int32" or "int64". Received: index_dtype={index_dtype!r}')
-    return index_dtype
+    return str(name)
 
 
 def max_pool_tensors(inputs: Any, window: Window, index_dtype: str | None, training: bool = True) -> tuple[Any, ...]:
-    """Pool a tensor of the backend: the values, then the indices if they have a dtype."""
+    """Pool a tensor: the values, then the indices if they have a dtype."""
+    inputs = as_tensor("inputs", inputs)
     window.pooled_shape(inputs.shape)
     return functions.max_pool(inputs, window, index_dtype, training)
 
 
-def max_pool_specs(inputs: keras.KerasTensor, window: Window, index_dtype: str | None) -> tuple[Any, ...]:
-    """What `max_pool_tensors` would return, as symbolic tensors."""
+def max_pool_specs(
+    inputs: keras.KerasTensor, window: Window, index_dtype: str | None, dtype: str | None = None
+) -> tuple[Any, ...]:
+    """What `max_pool_tensors` would return, as symbolic tensors; values of `dtype` if the inputs are cast to it."""
     shape = window.pooled_shape(inputs.shape)
-    dtypes = (inputs.dtype, index_dtype) if index_dtype else (inputs.dtype,)
+    dtypes = (dtype or inputs.dtype, index_dtype) if index_dtype else (dtype or inputs.dtype,)
     return tuple(keras.KerasTensor(shape, dtype=dtype) for dtype in dtypes)
 
 
 @keras.saving.register_keras_serializable(package="kpool")
-class MaxPool(keras.Operation):
-    """`max_pool` as a node of a functional Keras model."""
+class MaxPool(keras.layers.Layer):
+    """`max_pool` as a node of a functional Keras model.
+
+    A layer, since only layers can say that XLA cannot compile them.
+    """
 
     def __init__(
         self,
@@ -122,15 +132,15 @@ class MaxPool(keras.Operation):
         *,
         dilation_rate: int | Sequence[int] = 1,
         ceil_mode: bool = False,
-        name: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(**{"autocast": False, **kwargs})
+        self.supports_jit = False
         self.arguments = (pool_size, strides, padding, data_format, dilation_rate, ceil_mode)
-        self.index_dtype = check_index_dtype(index_dtype) if return_indices else None
+        self.index_dtype = index_dtype if return_indices else None
 
     def call(self, inputs: Any) -> Any:
-        tensor = as_tensor("inputs", inputs)
-        results = max_pool_tensors(tensor, self._window(tensor), self.index_dtype)
+        results = max_pool_tensors(inputs, self._window(inputs), self.index_dtype)
         return results if self.index_dtype else results[0]
 
     def compute_output_spec(self, inputs: keras.KerasTensor) -> Any:
@@ -138,4 +148,5 @@ class MaxPool(keras.Operation):
         return specs if self.index_dtype else specs[0]
 
     def _window(self, inputs: Any) -> Window:
+        check_tensor("inputs", inputs.dtype, len(inputs.shape))
         return make_window(len(inputs.shape) - 2, *self.arguments)

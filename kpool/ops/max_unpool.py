@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, is_symbolic, like
-from kpool.ops.geometry import Window, integers, make_window
+from kpool.ops.backend import INDEX_DTYPES, as_tensor, check_tensor, functions, is_symbolic, like
+from kpool.ops.geometry import Window, integers, make_window, standard_data_format
 
 
 def max_unpool(
@@ -42,7 +42,8 @@ def max_unpool(
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
         output_size: int, tuple of integers, or integer tensor with one element per spatial axis: the output's spatial
             sizes. Defaults to `(size - 1) * strides + (pool_size - 1) * dilation_rate + 1 - padding`, for `"same"`
-            padding to `size * strides`. Any size that differs from the default by less than `strides` will do.
+            padding to `size * strides` (where the window is no smaller). Any size that differs from the default by
+            less than `strides` will do.
         dilation_rate: int or tuple of integers, the distance between the elements of a window.
         duplicates: `"last"` or `"sum"`. Integer sums wrap around.
 
@@ -61,49 +62,68 @@ def max_unpool(
     array([[0., 0.],
            [0., 6.]], dtype=float32)
     """
-    if is_symbolic(inputs, indices):
+    if is_symbolic(inputs, indices, output_size):
+        fixed = None if is_tensor(output_size) else output_size
         operation = MaxUnpool(
             pool_size,
             strides,
             padding,
-            data_format,
-            output_size,
+            standard_data_format(data_format),
+            fixed,
             dilation_rate=dilation_rate,
             duplicates=duplicates,
         )
-        return operation(inputs, indices)
+        return operation(inputs, indices, output_size if is_tensor(output_size) else None)
     check_duplicates(duplicates)
     tensor = as_tensor("inputs", inputs)
     window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format, dilation_rate)
-    return like(inputs, max_unpool_tensors(tensor, as_tensor("indices", indices), window, output_size, duplicates))
+    return like(inputs, max_unpool_tensors(tensor, indices, window, output_size, duplicates))
 
 
 def max_unpool_tensors(
     inputs: Any, indices: Any, window: Window, output_size: Any = None, duplicates: str = "last"
 ) -> Any:
-    """Unpool tensors of the backend."""
+    """Unpool tensors."""
+    inputs, indices = as_tensor("inputs", inputs), keras.ops.convert_to_tensor(indices)
     size = check_output_size(output_size, window)
     check_indices(inputs, indices)
-    window.unpooled_shape(inputs.shape, None if keras.ops.is_tensor(size) else size)
+    window.unpooled_shape(inputs.shape, None if is_tensor(size) else size)
     return functions.max_unpool(inputs, indices, window, size, duplicates)
 
 
 def max_unpool_spec(
-    inputs: keras.KerasTensor, indices: keras.KerasTensor, window: Window, output_size: Any = None
+    inputs: keras.KerasTensor,
+    indices: keras.KerasTensor,
+    window: Window,
+    output_size: Any = None,
+    dtype: str | None = None,
 ) -> keras.KerasTensor:
-    """What `max_unpool_tensors` would return, as a symbolic tensor."""
+    """What `max_unpool_tensors` would return, as a symbolic tensor; of `dtype` if the inputs are cast to it."""
     size = check_output_size(output_size, window)
     check_indices(inputs, indices)
-    if size is None or isinstance(size, tuple):
-        return keras.KerasTensor(window.unpooled_shape(inputs.shape, size), dtype=inputs.dtype)
-    return keras.KerasTensor(window.unpooled_shape_of_unknown_size(inputs.shape), dtype=inputs.dtype)
+    if is_tensor(size):
+        return keras.KerasTensor(window.unpooled_shape_of_unknown_size(inputs.shape), dtype=dtype or inputs.dtype)
+    return keras.KerasTensor(window.unpooled_shape(inputs.shape, size), dtype=dtype or inputs.dtype)
+
+
+def is_tensor(output_size: Any) -> bool:
+    """Whether an output size is known only when the graph runs."""
+    return is_symbolic(output_size) or keras.ops.is_tensor(output_size)
 
 
 def check_output_size(output_size: Any, window: Window) -> Any:
-    """None, a tuple with one integer per spatial axis, or a tensor that holds such."""
-    if output_size is None or keras.ops.is_tensor(output_size) or is_symbolic(output_size):
-        return output_size
-    return integers("output_size", output_size, window.rank)
+    """None, a tuple with one integer per spatial axis, or an integer tensor that holds as many."""
+    if output_size is None:
+        return None
+    if not is_tensor(output_size):
+        return integers("output_size", output_size, window.rank)
+    dtype, shape = keras.backend.standardize_dtype(output_size.dtype), tuple(output_size.shape)
+    if "int" not in dtype or shape not in ((window.rank,), (None,)):
+        raise ValueError(
+            f"`output_size` must be an integer, a tuple of {window.rank} integers or an integer tensor of shape "
+            f"({window.rank},). Received: output_size of shape {shape} and dtype {dtype}"
+        )
+    return output_size
 
 
 def check_duplicates(duplicates: str) -> str:
@@ -127,8 +147,8 @@ def check_indices(inputs: Any, indices: Any) -> None:
 
 
 @keras.saving.register_keras_serializable(package="kpool")
-class MaxUnpool(keras.Operation):
-    """`max_unpool` as a node of a functional Keras model."""
+class MaxUnpool(keras.layers.Layer):
+    """`max_unpool` as a node of a functional Keras model; a layer, as `MaxPool` is."""
 
     def __init__(
         self,
@@ -140,19 +160,24 @@ class MaxUnpool(keras.Operation):
         *,
         dilation_rate: int | Sequence[int] = 1,
         duplicates: str = "last",
-        name: str | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(name=name)
+        super().__init__(**{"autocast": False, **kwargs})
+        self.supports_jit = False
         self.arguments = (pool_size, strides, padding, data_format, dilation_rate)
         self.output_size = output_size
         self.duplicates = check_duplicates(duplicates)
 
-    def call(self, inputs: Any, indices: Any) -> Any:
-        tensors = as_tensor("inputs", inputs), as_tensor("indices", indices)
-        return max_unpool_tensors(*tensors, self._window(tensors[0]), self.output_size, self.duplicates)
+    def call(self, inputs: Any, indices: Any, output_size: Any = None) -> Any:
+        size = self.output_size if output_size is None else output_size
+        return max_unpool_tensors(inputs, indices, self._window(inputs), size, self.duplicates)
 
-    def compute_output_spec(self, inputs: keras.KerasTensor, indices: keras.KerasTensor) -> keras.KerasTensor:
-        return max_unpool_spec(inputs, indices, self._window(inputs), self.output_size)
+    def compute_output_spec(
+        self, inputs: keras.KerasTensor, indices: keras.KerasTensor, output_size: Any = None
+    ) -> keras.KerasTensor:
+        size = self.output_size if output_size is None else output_size
+        return max_unpool_spec(inputs, indices, self._window(inputs), size)
 
     def _window(self, inputs: Any) -> Window:
+        check_tensor("inputs", inputs.dtype, len(inputs.shape))
         return make_window(len(inputs.shape) - 2, *self.arguments)

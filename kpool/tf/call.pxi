@@ -92,7 +92,7 @@ cdef bint same_shape(const View* view, const int64_t* shape, int ndim) noexcept 
 
 
 cdef int element_of(int dtype) noexcept nogil:
-    """The kernels' name for a dtype, or -1. The only home of this table; registration goes by it too."""
+    """The kernels' name for a dtype, or -1. Kernels are registered for what has one."""
     if dtype == TF_HALF:
         return Element.FLOAT16
     elif dtype == TF_BFLOAT16:

@@ -42,6 +42,7 @@ cdef extern from *:
         void (*)(void*));
     void TF_KernelBuilder_TypeConstraint(TF_KernelBuilder*, const char*, int, TF_Status*);
     void TF_RegisterKernelBuilder(const char*, TF_KernelBuilder*, TF_Status*);
+    void TF_DeleteKernelBuilder(TF_KernelBuilder*);
     void TF_OpKernelConstruction_Failure(TF_OpKernelConstruction*, TF_Status*);
     void TF_OpKernelConstruction_GetAttrSize(
         TF_OpKernelConstruction*, const char*, int32_t*, int32_t*, TF_Status*);
@@ -98,6 +99,7 @@ cdef extern from *:
     ) noexcept nogil
     void TF_KernelBuilder_TypeConstraint(TF_KernelBuilder*, const char* attr, int dtype, TF_Status*) noexcept nogil
     void TF_RegisterKernelBuilder(const char* name, TF_KernelBuilder*, TF_Status*) noexcept nogil
+    void TF_DeleteKernelBuilder(TF_KernelBuilder*) noexcept nogil
     void TF_OpKernelConstruction_Failure(TF_OpKernelConstruction*, TF_Status*) noexcept nogil
     void TF_OpKernelConstruction_GetAttrSize(
         TF_OpKernelConstruction*, const char* attr, int32_t* list_size, int32_t* total_size, TF_Status*,

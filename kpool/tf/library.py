@@ -1,5 +1,6 @@
 """Loads the native ops, and sizes the worker pool as TensorFlow's own."""
 
+import os
 from functools import cache
 from importlib.util import find_spec
 from types import ModuleType
@@ -21,9 +22,11 @@ def _load() -> ModuleType:
 def follow_thread_settings() -> None:
     """Let the worker pool have as many threads as TensorFlow uses inside one op, 0 meaning every core.
 
-    Called before every op and run once: TensorFlow settles the number when it runs its first op.
+    Called before every op and run once: TensorFlow settles the number when it runs its first op. Reading it earlier
+    would make TensorFlow look for its devices. A process that only runs loaded models keeps the default, every core.
     """
-    threads.set_num_threads(tf.config.threading.get_intra_op_parallelism_threads())
+    configured = tf.config.threading.get_intra_op_parallelism_threads()
+    threads.set_num_threads(configured or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0))
 
 
 ops = _load()

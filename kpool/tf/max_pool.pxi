@@ -16,7 +16,7 @@ cdef bint get_shape(Call* call, int i, int64_t* shape, int* ndim) noexcept nogil
 
 cdef bint check_index_type(Call* call, const Geometry* geometry, bint wide) noexcept nogil:
     cdef Problem problem
-    if wide or geometry.plane <= 0x7FFFFFFF:
+    if wide or geometry.plane <= INT32_PLANE:
         return True
     refuse(&problem, "A plane of more than 2147483647 elements needs `index_dtype=\"int64\"`.",
            "elements of the plane", &geometry.plane, 1)
@@ -35,7 +35,7 @@ cdef bint max_pool(Call* call, const Attributes* attributes) noexcept nogil:
         return invalid(call, problem.message)
     if attributes.num_indices and not check_index_type(call, &job.geometry, attributes.wide_indices):
         return False
-    if attributes.num_offsets and job.geometry.taps > 255:
+    if attributes.num_offsets and job.geometry.taps > OFFSET_TAPS:
         return invalid(call, "A window of more than 255 elements has no one-byte offsets.")
     shape = inputs.shape
     pooled_shape(&job.geometry, window, shape)
@@ -78,7 +78,7 @@ cdef bint offsets_geometry(
         refuse(&problem, "`offsets` and `gradients` must have the shape of the pooled input.",
                "expected shape", expected, ndim)
         return invalid(call, problem.message)
-    if geometry.taps > 255:
+    if geometry.taps > OFFSET_TAPS:
         return invalid(call, "A window of more than 255 elements has no one-byte offsets.")
     return True
 

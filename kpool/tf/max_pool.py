@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from kpool.kernels.geometry import MOST_TAPS_OF_OFFSETS
 from kpool.tf.library import follow_thread_settings, ops
 from kpool.tf.max_unpool import gather, scatter
-from kpool.tf.shapes import index_dtype_for, size_of, with_shape
+from kpool.tf.shapes import index_dtype_for, size_of, unrecorded, with_shape
 
 if TYPE_CHECKING:
     from kpool.ops.geometry import Shape, Window
-
-# What one byte can tell apart, less one value that no window has.
-MOST_OFFSETS = 255
 
 
 def max_pool(
@@ -39,7 +37,7 @@ def max_pool(
 def _forward(inputs: tf.Tensor, window: Window, index_dtype: tf.DType | None, offsets: bool) -> tuple[tf.Tensor, ...]:
     """The pooled tensor, then indices and offsets as wanted."""
     results = ops.kpool_max_pool(
-        inputs,
+        unrecorded(inputs),
         num_indices=int(index_dtype is not None),
         num_offsets=int(offsets),
         Tindices=index_dtype or tf.int32,
@@ -52,7 +50,7 @@ def _forward(inputs: tf.Tensor, window: Window, index_dtype: tf.DType | None, of
 @lru_cache(maxsize=256)
 def _pool_function(window: Window, index_dtype: tf.DType | None, training: bool) -> Callable[..., Any]:
     """Pooling and its gradient for one window. Returns a single tensor where there are no indices."""
-    offsets = window.taps <= MOST_OFFSETS
+    offsets = window.taps <= MOST_TAPS_OF_OFFSETS
 
     @tf.custom_gradient
     def pool(inputs: tf.Tensor) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], Callable[..., tf.Tensor]]:
@@ -86,11 +84,12 @@ def _send_function(window: Window, static: Shape) -> Callable[..., tf.Tensor]:
     def send(
         gradients: tf.Tensor, offsets: tf.Tensor, size: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor | None, ...]]]:
-        outputs = ops.kpool_max_pool_backward(gradients, offsets, size, **window.attributes)
+        outputs = ops.kpool_max_pool_backward(unrecorded(gradients), offsets, size, **window.attributes)
 
         def backward(gradients: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
             dtype = index_dtype_for(static, window)
             indices = ops.kpool_max_pool_indices(offsets, size, Tindices=dtype, **window.attributes)
+            indices = with_shape(indices, window.pooled_shape, static)
             return gather(gradients, indices, window, "sum"), None, None
 
         return with_shape(outputs, static), backward

@@ -19,7 +19,8 @@ cdef bint report_bad_index(Call* call, const Move* job, const View* indices) noe
         length += snprintf(position + length, sizeof(position) - length, "%s%lld", b", " if i else b"",
                            <long long> place[i])
     snprintf(problem.message, MESSAGE_SIZE,
-             "`indices` must lie in [0, %lld), the positions of one channel's plane. Received: indices[%s]=%lld",
+             "`indices` must lie in [0, %lld), the positions of one channel's plane. If they were made from an input "
+             "of another size, give that as `output_size`. Received: indices[%s]=%lld",
              <long long> job.geometry.plane, position, value)
     return invalid(call, problem.message)
 

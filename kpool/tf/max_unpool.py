@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from kpool.tf.library import follow_thread_settings, ops
-from kpool.tf.shapes import size_of, with_shape
+from kpool.tf.shapes import size_of, unrecorded, with_shape
 
 if TYPE_CHECKING:
     from kpool.ops.geometry import Window
@@ -35,7 +35,9 @@ def scatter(inputs: tf.Tensor, indices: tf.Tensor, size: tf.Tensor, window: Wind
 
 
 def _scatter(inputs: tf.Tensor, indices: tf.Tensor, size: tf.Tensor, window: Window, duplicates: str) -> tf.Tensor:
-    outputs = ops.kpool_max_unpool(inputs, indices, size, sum_duplicates=duplicates == "sum", **window.attributes)
+    outputs = ops.kpool_max_unpool(
+        unrecorded(inputs), indices, size, sum_duplicates=duplicates == "sum", **window.attributes
+    )
     known = tf.get_static_value(size)
     if known is None:
         return with_shape(outputs, window.unpooled_shape_of_unknown_size, inputs.shape)
@@ -68,7 +70,7 @@ def _gather_function(window: Window, duplicates: str) -> Callable[..., tf.Tensor
         inputs: tf.Tensor, indices: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor | None, ...]]]:
         outputs = ops.kpool_max_unpool_backward(
-            inputs, indices, channels_first=window.channels_first, sum_duplicates=duplicates == "sum"
+            unrecorded(inputs), indices, channels_first=window.channels_first, sum_duplicates=duplicates == "sum"
         )
         size = window.spatial(size_of(inputs))
 

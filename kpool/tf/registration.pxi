@@ -15,7 +15,7 @@ cdef enum:
 
 
 cdef void unknown_shape(TF_ShapeInferenceContext* context, TF_Status* status) noexcept nogil:
-    # The C API cannot read the window's attributes here; kpool.ops sets the static shapes.
+    # The C API cannot read the window's attributes here; kpool.tf.shapes sets the static shapes.
     TF_ShapeInferenceContextSetUnknownShape(context, status)
 
 
@@ -63,10 +63,9 @@ cdef void add_index_type(TF_OpDefinitionBuilder* op) noexcept nogil:
 
 
 cdef void register_untyped(const char* name, Create create, Compute compute, TF_Status* status) noexcept nogil:
-    cdef TF_KernelBuilder* kernel
     if succeeded(status):
-        kernel = TF_NewKernelBuilder(name, "CPU", create, compute, delete_attributes)
-        TF_RegisterKernelBuilder(name, kernel, status)
+        TF_RegisterKernelBuilder(name, TF_NewKernelBuilder(name, "CPU", create, compute, delete_attributes), status)
+        succeeded(status)
 
 
 cdef void register_typed(
@@ -81,6 +80,9 @@ cdef void register_typed(
             TF_KernelBuilder_TypeConstraint(kernel, "T", dtype, status)
             if succeeded(status):
                 TF_RegisterKernelBuilder(name, kernel, status)
+                succeeded(status)
+            else:
+                TF_DeleteKernelBuilder(kernel)
 
 
 cdef void register_all "kpool_register" () noexcept nogil:
@@ -142,7 +144,6 @@ cdef void register_all "kpool_register" () noexcept nogil:
     TF_RegisterOpDefinition(op, status)
     register_typed("KpoolMaxUnpoolBackward", create_max_unpool_backward, compute_max_unpool_backward, False, status)
 
-    succeeded(status)
     TF_DeleteStatus(status)
 
 

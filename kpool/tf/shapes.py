@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import tensorflow as tf
 
+from kpool.kernels.geometry import LARGEST_INT32_PLANE
+
 if TYPE_CHECKING:
     from kpool.ops.geometry import Shape, Window
 
 Tensors = TypeVar("Tensors", tf.Tensor, tuple[tf.Tensor, ...])
 
-LARGEST_INT32 = 2**31 - 1
+
+def unrecorded(tensor: tf.Tensor) -> tf.Tensor:
+    """The tensor for a native op inside `tf.custom_gradient`.
+
+    In eager mode the tape records what happens inside as well, and would keep the op's inputs for a gradient that is
+    never asked for.
+    """
+    return tf.stop_gradient(tensor) if tf.executing_eagerly() else tensor
 
 
 def size_of(tensor: tf.Tensor) -> list[int] | tf.Tensor:
@@ -26,8 +35,8 @@ def index_dtype_for(shape: Any, window: Window) -> tf.DType:
     """The smallest index type that is sure to hold every position of an input's planes."""
     plane = 1
     for size in window.spatial(tuple(shape)):
-        plane = LARGEST_INT32 + 1 if size is None else plane * size
-    return tf.int32 if plane <= LARGEST_INT32 else tf.int64
+        plane = LARGEST_INT32_PLANE + 1 if size is None else plane * size
+    return tf.int32 if plane <= LARGEST_INT32_PLANE else tf.int64
 
 
 def with_shape(tensors: Tensors, shape: Shape | Callable[..., Shape], *arguments: Any) -> Tensors:
