@@ -3,7 +3,7 @@
 It does. The model of https://keras.io/examples/vision/mnist_convnet, with `kpool.layers.MaxPooling2D` in place of
 Keras' own pooling, has the documented shapes and 34,826 parameters, and reached
 
-- 99.13 % of the official 10,000 test digits after 12 epochs on all 60,000 training digits, in 209 s on two cores (the
+- 99.13 % of the official 10,000 test digits after 12 epochs on all 60,000 training digits, in 143 s on two cores (the
   page promises about 99 %);
 - 97.4, 96.3 and 97.3 % of 1,000 held-out digits after 20 epochs on 4,000, with seeds 0, 1 and 2, in 18 to 23 s each.
 
