@@ -90,30 +90,31 @@ def backward(gradients=(1, 2, 2, 1), offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), *
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "message"),
     [
-        {"gradients": (1, 2, 2, 2)},
-        {"gradients": (2, 2, 2, 1)},
-        {"gradients": ()},
-        {"gradients": (0, 2, 2, 1)},
-        {"offsets": (1, 2, 3, 1)},
-        {"offsets": (1, 2, 2)},
-        {"shape": (1, 4, 6, 1)},
-        {"shape": (2, 4, 4, 1)},
-        {"shape": (1, 4, 4, 3)},
-        {"shape": (1, 4, 4)},
-        {"shape": ()},
-        {"shape": [[1, 4, 4, 1]]},
-        {"shape": (1, -4, 4, 1)},
-        {"shape": (-536870912, 4, 4, 1)},
-        {"shape": (1, 2**62, 2**62, 1)},
-        {"shape": (1, 4, 4, 1, 1, 1, 1)},
-        {"pool_size": [16, 16], "padding": [7, 7, 7, 7]},
+        ({"gradients": (1, 2, 2, 2)}, "`gradients` and `offsets` must have the same shape"),
+        ({"gradients": (2, 2, 2, 1)}, "`gradients` and `offsets` must have the same shape"),
+        ({"gradients": ()}, "`gradients` and `offsets` must have the same shape"),
+        ({"gradients": (0, 2, 2, 1)}, "`gradients` and `offsets` must have the same shape"),
+        ({"offsets": (1, 2, 3, 1)}, "must have the shape of the pooled input"),
+        ({"offsets": (1, 2, 2)}, "must have the shape of the pooled input"),
+        ({"shape": (1, 4, 6, 1)}, "must have the shape of the pooled input"),
+        ({"shape": (2, 4, 4, 1)}, "must have the shape of the pooled input"),
+        ({"shape": (1, 4, 4, 3)}, "must have the shape of the pooled input"),
+        ({"shape": (1, 4, 4)}, "must have rank 4"),
+        ({"shape": ()}, "must have rank 4"),
+        ({"shape": [[1, 4, 4, 1]]}, "must be a vector of at most 5 sizes"),
+        ({"shape": (1, -4, 4, 1)}, "must not hold negative sizes"),
+        ({"shape": (-536870912, 4, 4, 1)}, "must not hold negative sizes"),
+        ({"shape": (1, 2**62, 2**62, 1)}, "No axis may exceed 2"),
+        ({"shape": (1, 2**50, 2**50, 1)}, "must not exceed 2\\^63 - 1 bytes"),
+        ({"shape": (1, 4, 4, 1, 1, 1, 1)}, "must be a vector of at most 5 sizes"),
+        ({"pool_size": [16, 16], "padding": [7, 7, 7, 7]}, "no one-byte offsets"),
     ],
 )
-def test_backward_of_shapes_that_do_not_fit(arguments):
+def test_backward_of_shapes_that_do_not_fit(arguments, message):
     assert backward().shape == (1, 4, 4, 1)
-    with pytest.raises(FAILURE):
+    with pytest.raises(FAILURE, match=message):
         backward(**arguments)
 
 
@@ -191,9 +192,18 @@ def test_unpooled_inputs_beyond_any_memory():
         unpool(np.zeros((1, 2**8, 2**8, 1)), strides=[2**31 - 1] * 2)
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 4, 1), (1, 4, 4, 2), (1, 4, 4), (1, 0, 4, 1), ()])
-def test_unpool_backward_of_shapes_that_do_not_fit(shape):
-    with pytest.raises(FAILURE):
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2, 4, 4, 1), "`indices` must agree with `inputs` in batch and channels"),
+        ((1, 4, 4, 2), "`indices` must agree with `inputs` in batch and channels"),
+        ((1, 4, 4), "must have the same rank"),
+        ((), "must have the same rank"),
+        ((1, 0, 4, 1), "at least one element on every spatial axis"),
+    ],
+)
+def test_unpool_backward_of_shapes_that_do_not_fit(shape, message):
+    with pytest.raises(FAILURE, match=message):
         ops.kpool_max_unpool_backward(image(*shape), tf.zeros((1, 2, 2, 1), tf.int32))
 
 
