@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 from kpool.kernels cimport baseline
 from kpool.kernels.elements cimport element_size
 from kpool.kernels.geometry cimport Geometry
-from kpool.kernels.table cimport Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
+from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 from kpool.kernels.threads cimport Work, parallel_for
 
 cdef const Kernels* kernels = baseline.kernels()
@@ -53,6 +53,21 @@ cdef void run_max_pool_backward(const MaxPoolBackward* job) noexcept nogil:
 
 cdef void run_max_pool_indices(const MaxPoolIndices* job) noexcept nogil:
     run(kernels.max_pool_indices, job, &job.geometry, pooled_rows(&job.geometry), traffic(&job.geometry, 4))
+
+
+cdef void run_average_pool(AveragePool* job) noexcept nogil:
+    cdef const Geometry* g = &job.geometry
+    cdef int64_t rows = pooled_rows(g)
+    cdef double reads = <double> (g.outer * g.inner) * <double> g.windows * <double> g.taps
+    job.blocks = channel_blocks(rows, g.inner)
+    run(kernels.average_pool, job, g, rows * job.blocks, max(reads, traffic(g, 1)) * element_size(job.element))
+
+
+cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
+    cdef const Geometry* g = &job.geometry
+    cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
+    job.blocks = channel_blocks(rows, g.inner)
+    run(kernels.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
 
 
 cdef void run_move(Work work, Move* job) noexcept nogil:

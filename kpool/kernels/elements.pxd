@@ -89,6 +89,11 @@ ctypedef fused HalfVec:
     f16_r
     bf16_r
 
+# What sums are kept in: float32, or float64 for float64.
+ctypedef fused Sum:
+    f32_r
+    f64_r
+
 # Everything that can be added: the reals, and integers by their width, since they wrap around.
 ctypedef fused SumVec:
     f16_r

@@ -5,17 +5,21 @@ cdef extern from *:
     """
     enum { KP_MAX_RANK = 3, KP_MESSAGE_SIZE = 512 };
     /* The most taps whose winner's offset fits one byte, and the most positions that fit int32. */
-    enum { KP_OFFSET_TAPS = 255, KP_INT32_PLANE = 0x7FFFFFFF };
+    enum { KP_KEEP = -1, KP_OFFSET_TAPS = 255, KP_INT32_PLANE = 0x7FFFFFFF };
     """
     enum:
         OFFSET_TAPS "KP_OFFSET_TAPS"
         INT32_PLANE "KP_INT32_PLANE"
+        KEEP "KP_KEEP"
         MAX_RANK "KP_MAX_RANK"
         MESSAGE_SIZE "KP_MESSAGE_SIZE"
 
 # What a caller asks for. Nothing in it is trusted until `check_window` has passed.
 cdef struct Window:
     int rank
+    # Whether the windows follow from `output_size` alone; then the fields up to `ceil_mode` do not matter.
+    bint adaptive
+    int64_t output_size[MAX_RANK]       # KEEP for as many windows as elements
     int64_t pool_size[MAX_RANK]
     int64_t strides[MAX_RANK]
     int64_t dilation_rate[MAX_RANK]
@@ -28,10 +32,12 @@ cdef struct Window:
 cdef struct Axis:
     int64_t size        # of the unpooled side
     int64_t pooled      # number of windows
-    int64_t taps        # of one window
+    int64_t taps        # of one window, the largest if they differ
     int64_t stride
     int64_t dilation
     int64_t before      # virtual elements in front of the first
+    int64_t after       # virtual elements behind the last
+    bint adaptive       # window o is [floor(o * size / pooled), ceil((o + 1) * size / pooled)); no padding
 
 # A checked window on a checked shape, always three axes: missing ones have size 1.
 # Both layouts are `outer` planes of `inner` interleaved channels.
@@ -73,26 +79,57 @@ cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
 
 cdef inline int64_t window_start(const Axis* axis, int64_t window) noexcept nogil:
     """The position of a window's first tap, negative inside the padding."""
+    if axis.adaptive:
+        return window * axis.size // axis.pooled
     return window * axis.stride - axis.before
 
 
-cdef inline void valid_taps(const Axis* axis, int64_t start, int64_t* first, int64_t* last) noexcept nogil:
+cdef inline void valid_taps(const Axis* axis, int64_t window, int64_t* first, int64_t* last) noexcept nogil:
     """The first and the last tap of a window that lie inside the input. There is always one."""
+    cdef int64_t start = window_start(axis, window)
+    if axis.adaptive:
+        first[0] = 0
+        last[0] = ceil_div((window + 1) * axis.size, axis.pooled) - start - 1
+        return
     first[0] = ceil_div(-start, axis.dilation) if start < 0 else 0
     last[0] = min(axis.taps - 1, (axis.size - 1 - start) // axis.dilation)
+
+
+cdef inline int64_t count_taps(const Axis* axis, int64_t window, bint with_padding) noexcept nogil:
+    """How many taps of a window lie inside the input, or the padded input."""
+    cdef int64_t first, last
+    if with_padding and not axis.adaptive:
+        return min(axis.taps, (axis.size + axis.after - 1 - window_start(axis, window)) // axis.dilation + 1)
+    valid_taps(axis, window, &first, &last)
+    return last - first + 1
+
+
+cdef inline void whole_windows(const Axis* axis, int64_t* begin, int64_t* end) noexcept nogil:
+    """The range of windows that lie in the input with all their taps, each `stride` after the one before."""
+    cdef int64_t room = axis.size - 1 - (axis.taps - 1) * axis.dilation + axis.before
+    begin[0] = 0 if axis.adaptive else min(axis.pooled, ceil_div(axis.before, axis.stride))
+    end[0] = 0 if axis.adaptive or room < 0 else min(axis.pooled, room // axis.stride + 1)
+    end[0] = max(begin[0], end[0])
 
 
 cdef inline void covering_windows(const Axis* axis, int64_t position, int64_t* first, int64_t* last) noexcept nogil:
     """The range of windows whose span holds a position. With dilation some of them have no tap on it."""
     cdef int64_t span = (axis.taps - 1) * axis.dilation
     cdef int64_t padded = position + axis.before
+    if axis.adaptive:
+        first[0] = position * axis.pooled // axis.size
+        last[0] = ceil_div((position + 1) * axis.pooled, axis.size) - 1
+        return
     first[0] = max(0, ceil_div(padded - span, axis.stride))
     last[0] = min(axis.pooled - 1, padded // axis.stride)
 
 
 cdef inline int64_t tap_on(const Axis* axis, int64_t position, int64_t window) noexcept nogil:
-    """The tap with which a window reads a position, or -1."""
+    """The tap with which a window that covers a position reads it, or -1."""
     cdef int64_t distance = position - window_start(axis, window)
-    if distance < 0 or distance % axis.dilation != 0 or distance // axis.dilation >= axis.taps:
-        return -1
-    return distance // axis.dilation
+    return distance // axis.dilation if distance % axis.dilation == 0 else -1
+
+
+cdef inline bint overlaps(const Axis* axis) noexcept nogil:
+    """Whether an element can lie in more than one window."""
+    return axis.pooled > 1 and (axis.adaptive or axis.stride <= (axis.taps - 1) * axis.dilation)

@@ -25,6 +25,10 @@ cdef extern from *:
     int64_t MOST_PADDED_WINDOWS "KP_MOST_PADDED_WINDOWS"
 
 
+# An axis that is not there.
+cdef Axis POINT = Axis(size=1, pooled=1, taps=1, stride=1, dilation=1, before=0, after=0, adaptive=False)
+
+
 cdef int write_tuple(char* text, size_t size, const int64_t* values, int count) noexcept nogil:
     """Write values the way Python prints a tuple, and return the length."""
     cdef int i, length = 0
@@ -64,8 +68,15 @@ cdef bint check_window(const Window* window, Problem* problem) noexcept nogil:
     cdef int rank = window.rank
     cdef int64_t taps = 1
     if rank < 1 or rank > MAX_RANK:
-        snprintf(problem.message, MESSAGE_SIZE, "`pool_size` must have 1, 2 or 3 entries. Received: %d entries", rank)
+        snprintf(problem.message, MESSAGE_SIZE, "`%s` must have 1, 2 or 3 entries. Received: %d entries",
+                 b"output_size" if window.adaptive else b"pool_size", rank)
         return False
+    if window.adaptive:
+        for i in range(rank):
+            if window.output_size[i] != KEEP and not 1 <= window.output_size[i] <= LARGEST:
+                return refuse(problem, "`output_size` must hold integers from 1 to 2147483647, or None (-1) for an "
+                              "axis to keep its size.", "output_size", window.output_size, rank)
+        return True
     if not check_range(window.pool_size, rank, 1, "`pool_size` must hold integers from 1 to 2147483647.",
                        "pool_size", problem):
         return False
@@ -100,21 +111,49 @@ cdef int64_t same_padding(int64_t size, int64_t pooled, int64_t stride, int64_t 
     return max(0, (pooled - 1) * stride + effective - size)
 
 
+cdef bint adaptive_axis(Axis* axis, const Window* window, int i, int64_t size, Problem* problem) noexcept nogil:
+    """Divide an input of `size` elements into windows as equal as can be. PyTorch's rule, and Keras'."""
+    cdef int64_t pooled = size if window.output_size[i] == KEEP else window.output_size[i]
+    cdef int64_t rest = size % pooled
+    cdef int64_t product
+    if not times(size, pooled + 1, &product):
+        return refuse(problem, "`output_size` times the input size must be below 2^63 on every axis.",
+                      "(output_size, input size)", [pooled, size], 2)
+    axis.size = size
+    axis.pooled = pooled
+    axis.stride = size // pooled
+    axis.dilation = 1
+    axis.before = 0
+    axis.after = 0
+    axis.adaptive = rest != 0
+    axis.taps = axis.stride
+    if axis.adaptive:
+        # Windows count elements that they hold in part. Where `rest` divides `pooled`, none has one at both ends.
+        axis.taps += 1 if pooled % rest == 0 else 2
+        axis.stride = 1
+    return True
+
+
 cdef bint pool_axis(Axis* axis, const Window* window, int i, int64_t size, Problem* problem) noexcept nogil:
     """Lay the windows of one spatial axis over an input of `size` elements."""
     cdef int64_t effective = span(window, i)
     cdef int64_t stride = window.strides[i]
     cdef int64_t dilation = window.dilation_rate[i]
-    cdef int64_t padded, before, pooled, padded_windows, start, o
+    cdef int64_t padded, before, after, pooled, padded_windows, start, o
     if size > LONGEST_AXIS:
         return refuse(problem, "No axis may exceed 2^60 elements.", "input size", &size, 1)
+    if window.adaptive:
+        return adaptive_axis(axis, window, i, size, problem)
     if window.same:
         # TensorFlow's rule: ceil(size / stride) windows; an odd pixel of padding goes to the end.
         pooled = ceil_div(size, stride)
-        before = same_padding(size, pooled, stride, effective) // 2
+        padded = same_padding(size, pooled, stride, effective)
+        before = padded // 2
+        after = padded - before
     else:
         before = window.before[i]
-        padded = size + before + window.after[i]
+        after = window.after[i]
+        padded = size + before + after
         if padded < effective:
             return refuse(problem, "`pool_size` must not exceed the padded input (with its dilation) on any axis.",
                           "(window, padded input)", [effective, padded], 2)
@@ -142,6 +181,23 @@ cdef bint pool_axis(Axis* axis, const Window* window, int i, int64_t size, Probl
     axis.stride = stride
     axis.dilation = dilation
     axis.before = before
+    axis.after = after
+    axis.adaptive = False
+    return True
+
+
+cdef bint unpool_adaptive_axis(
+    Axis* axis, const Window* window, int i, int64_t pooled, int64_t wanted, Problem* problem,
+) noexcept nogil:
+    """Any size can be divided into any number of windows, so the size must be given."""
+    if wanted < 1:
+        return refuse(problem, "The size of an unpooled input must be given where windows are adaptive.",
+                      "size", &wanted, 1)
+    if not adaptive_axis(axis, window, i, wanted, problem):
+        return False
+    if axis.pooled != pooled:
+        return refuse(problem, "The input must have as many elements on every axis as there are windows.",
+                      "(input size, windows)", [pooled, axis.pooled], 2)
     return True
 
 
@@ -149,6 +205,8 @@ cdef bint unpool_axis(
     Axis* axis, const Window* window, int i, int64_t pooled, int64_t wanted, Problem* problem,
 ) noexcept nogil:
     """Find the unpooled size of one spatial axis; `wanted` 0 asks for the default."""
+    if window.adaptive:
+        return unpool_adaptive_axis(axis, window, i, pooled, wanted, problem)
     cdef int64_t effective = span(window, i)
     cdef int64_t stride = window.strides[i]
     cdef int64_t padding, size
@@ -171,7 +229,10 @@ cdef bint unpool_axis(
     axis.taps = window.pool_size[i]
     axis.stride = stride
     axis.dilation = window.dilation_rate[i]
-    axis.before = same_padding(size, pooled, stride, effective) // 2 if window.same else window.before[i]
+    padding = same_padding(size, pooled, stride, effective)
+    axis.before = padding // 2 if window.same else window.before[i]
+    axis.after = padding - axis.before if window.same else window.after[i]
+    axis.adaptive = False
     return True
 
 
@@ -202,7 +263,7 @@ cdef bint finish(
     cdef int64_t plane = 1, windows = 1, taps = 1, images, total
     cdef bint fits
     for i in range(MAX_RANK - window.rank):
-        geometry.axes[i] = Axis(size=1, pooled=1, taps=1, stride=1, dilation=1, before=0)
+        geometry.axes[i] = POINT
     if window.channels_first:
         fits = times(shape[0], shape[1], &geometry.outer)
         geometry.inner = 1
@@ -215,10 +276,12 @@ cdef bint finish(
     for i in range(MAX_RANK):
         fits = fits and times(plane, geometry.axes[i].size, &plane)
         fits = fits and times(windows, geometry.axes[i].pooled, &windows)
-        taps *= geometry.axes[i].taps
+        fits = fits and times(taps, geometry.axes[i].taps, &taps)
     fits = fits and times(images, plane, &total) and times(images, windows, &total)
     if not fits:
         return refuse(problem, "A tensor must not exceed 2^63 - 1 bytes.", "shape", shape, window.rank + 2)
+    if taps > LARGEST:
+        return refuse(problem, "A window must span at most 2147483647 elements in all.", "elements", &taps, 1)
     geometry.plane = plane
     geometry.windows = windows
     geometry.taps = taps
@@ -283,8 +346,9 @@ cdef bint move_geometry(
             return refuse(problem, "`indices` must agree with `inputs` in batch and channels.",
                           "shape", pooled_shape, ndim)
     for i in range(window.rank):
-        geometry.axes[MAX_RANK - window.rank + i] = Axis(
-            size=unpooled_shape[first + i], pooled=pooled_shape[first + i], taps=1, stride=1, dilation=1, before=0)
+        geometry.axes[MAX_RANK - window.rank + i] = POINT
+        geometry.axes[MAX_RANK - window.rank + i].size = unpooled_shape[first + i]
+        geometry.axes[MAX_RANK - window.rank + i].pooled = pooled_shape[first + i]
     return finish(geometry, &window, pooled_shape, problem)
 
 
@@ -318,15 +382,22 @@ cdef class CheckedWindow:
 
     cdef Window window
 
-    def __cinit__(self, pool_size, strides, dilation_rate, padding, bint ceil_mode, bint channels_first):
-        """`padding` is "same" or one (before, after) pair per axis; everything else one integer per axis."""
+    def __cinit__(self, pool_size, strides, dilation_rate, padding, bint ceil_mode, bint channels_first, output_size):
+        """`padding` is "same" or one (before, after) pair per axis; everything else one integer per axis.
+
+        With an `output_size`, in which None keeps an axis, nothing else but `channels_first` matters.
+        """
         cdef Problem problem
         cdef int i
-        self.window.rank = len(pool_size)
+        self.window.adaptive = output_size is not None
+        self.window.rank = len(output_size) if self.window.adaptive else len(pool_size)
         self.window.same = padding == "same"
         self.window.ceil_mode = ceil_mode
         self.window.channels_first = channels_first
         for i in range(min(self.window.rank, MAX_RANK)):
+            if self.window.adaptive:
+                self.window.output_size[i] = KEEP if output_size[i] is None else output_size[i]
+                continue
             self.window.pool_size[i] = pool_size[i]
             self.window.strides[i] = strides[i]
             self.window.dilation_rate[i] = dilation_rate[i]
@@ -334,22 +405,34 @@ cdef class CheckedWindow:
         if not check_window(&self.window, &problem):
             raise ValueError(problem.message.decode())
 
-    def pooled_size(self, int axis, size):
-        """Number of windows along one spatial axis of `size` elements; None gives None."""
+    cdef Axis lay(self, int axis, size) except *:
+        """The windows over one spatial axis of `size` elements."""
         cdef Problem problem
-        cdef Axis result = Axis(size=0, pooled=0, taps=0, stride=0, dilation=0, before=0)
-        if size is None:
-            return None
+        cdef Axis result = POINT
         if size < 1:
             raise ValueError(f"`inputs` must have at least one element on every spatial axis. Received: size {size}")
         if pool_axis(&result, &self.window, axis, size, &problem):
-            return result.pooled
+            return result
         raise ValueError(problem.message.decode())
+
+    def pooled_size(self, int axis, size):
+        """Number of windows along one spatial axis of `size` elements; None, unless it is fixed, for a size of None."""
+        if size is not None:
+            return self.lay(axis, size).pooled
+        if self.window.adaptive and self.window.output_size[axis] != KEEP:
+            return self.window.output_size[axis]
+        return None
+
+    def taps(self, int axis, size):
+        """Elements of the largest window along one spatial axis of `size` elements; None if that is not known."""
+        if size is not None:
+            return self.lay(axis, size).taps
+        return None if self.window.adaptive else self.window.pool_size[axis]
 
     def unpooled_size(self, int axis, size, wanted=None):
         """Size of one spatial axis after unpooling `size` windows, `wanted` if that is possible; None gives None."""
         cdef Problem problem
-        cdef Axis result = Axis(size=0, pooled=0, taps=0, stride=0, dilation=0, before=0)
+        cdef Axis result = POINT
         if wanted is not None and wanted < 1:
             raise ValueError(f"`output_size` must hold positive integers. Received: output_size={wanted}")
         if size is None:

@@ -3,22 +3,24 @@ from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from kpool.kernels.elements cimport (
-    Element, HalfVec, Real, RealVec, SumVec, Vec, WordVec, bf16_r, bfloat_from_float, element_size, f16_r, f32_r,
+    Element, HalfVec, Real, RealVec, Sum, SumVec, Vec, WordVec, bf16_r, bfloat_from_float, element_size, f16_r, f32_r,
     f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r, i32_r, i64_r, kp_bfloat,
     kp_half, u8_r, u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
-    INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, ceil_div, covering_windows, tap_on, valid_taps,
-    window_start,
+    INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, ceil_div, count_taps, covering_windows, overlaps, tap_on,
+    valid_taps, whole_windows, window_start,
 )
-from kpool.kernels.table cimport Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
+from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 
 include "max_pool.pxi"
 include "max_pool_backward.pxi"
+include "average_pool.pxi"
 include "move.pxi"
 
 cdef Kernels table = Kernels(
     max_pool=max_pool, max_pool_backward=max_pool_backward, max_pool_indices=max_pool_indices,
+    average_pool=average_pool, average_pool_backward=average_pool_backward,
     scatter_last=scatter_last, scatter_sum=scatter_sum, gather=gather, gather_last=gather_last,
 )
 

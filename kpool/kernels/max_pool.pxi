@@ -221,11 +221,10 @@ cdef inline void pool_windows(
 ) noexcept nogil:
     """Pool a range of windows of one row; lanes are channels."""
     cdef const Geometry* g = &job.geometry
-    cdef int64_t o, channel, start
+    cdef int64_t o, channel
     for o in range(begin, end):
-        start = window_start(&g.axes[2], o)
-        valid_taps(&g.axes[2], start, &span.first[2], &span.last[2])
-        span.origin = row_origin + start
+        valid_taps(&g.axes[2], o, &span.first[2], &span.last[2])
+        span.origin = row_origin + window_start(&g.axes[2], o)
         channel = channel_begin
         while channel < channel_end:
             pool_block[Vec](outputs, job, span, x, position + o * g.inner + channel, channel,
@@ -256,22 +255,17 @@ cdef void pool_rows(Vec outputs, const MaxPool* job, int64_t begin, int64_t end)
     cdef Vec x
     cdef Span span
     cdef int64_t item, block, row, plane, d, h, row_origin, position, whole_begin, whole_end
-    cdef int64_t reach = (g.axes[2].taps - 1) * g.axes[2].dilation
-    # Windows that are whole along the row.
-    whole_begin = min(g.axes[2].pooled, ceil_div(g.axes[2].before, g.axes[2].stride))
-    whole_end = g.axes[2].size - 1 - reach + g.axes[2].before
-    whole_end = min(g.axes[2].pooled, whole_end // g.axes[2].stride + 1) if whole_end >= 0 else 0
-    whole_end = max(whole_begin, whole_end)
+    whole_windows(&g.axes[2], &whole_begin, &whole_end)
     for item in range(begin, end):
         row = item // job.blocks
         block = item - row * job.blocks
         plane = row // (g.axes[0].pooled * g.axes[1].pooled)
-        d = window_start(&g.axes[0], row // g.axes[1].pooled % g.axes[0].pooled)
-        h = window_start(&g.axes[1], row % g.axes[1].pooled)
+        d = row // g.axes[1].pooled % g.axes[0].pooled
+        h = row % g.axes[1].pooled
         valid_taps(&g.axes[0], d, &span.first[0], &span.last[0])
         valid_taps(&g.axes[1], h, &span.first[1], &span.last[1])
         x = inputs + plane * g.plane * g.inner
-        row_origin = (d * g.axes[1].size + h) * g.axes[2].size
+        row_origin = (window_start(&g.axes[0], d) * g.axes[1].size + window_start(&g.axes[1], h)) * g.axes[2].size
         position = row * g.axes[2].pooled * g.inner
         if g.inner >= FEW_CHANNELS:
             pool_windows[Vec](outputs, job, &span, x, row_origin, position, 0, g.axes[2].pooled,

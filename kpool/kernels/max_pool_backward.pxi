@@ -46,13 +46,13 @@ cdef inline void give_row(
     """Hand on the gradients of one row of windows, `first_tap` being the row's first tap in the windows."""
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t o, tap, position, begin, end
-    if g.inner >= FEW_CHANNELS:
+    if g.inner >= FEW_CHANNELS or axis.adaptive:
         for o in range(axis.pooled):
-            for tap in range(axis.taps):
+            valid_taps(axis, o, &begin, &end)
+            for tap in range(begin, end + 1):
                 position = window_start(axis, o) + tap * axis.dilation
-                if 0 <= position < axis.size:
-                    give_strided[RealVec](row + position * g.inner, gradients + o * g.inner, offsets + o * g.inner,
-                                          first_tap + tap, g.inner, 1, 1, add)
+                give_strided[RealVec](row + position * g.inner, gradients + o * g.inner, offsets + o * g.inner,
+                                      first_tap + tap, g.inner, 1, 1, add)
         return
     for tap in range(axis.taps - 1, -1, -1):
         # The windows whose tap lies inside the row; from the last tap on, they reach an element in ascending order.
@@ -118,11 +118,6 @@ cdef void collect_half_row(
             collect_half[HalfVec](outputs, gradients, offsets, g, d, h, w, channel,
                                   min(<int64_t> LANES, g.inner - channel))
             channel += LANES
-
-
-cdef inline bint overlaps(const Axis* axis) noexcept nogil:
-    """Whether an element can lie in more than one window."""
-    return axis.stride <= (axis.taps - 1) * axis.dilation and axis.pooled > 1
 
 
 cdef void backward_rows(RealVec outputs, const MaxPoolBackward* job, int64_t begin, int64_t end) noexcept nogil:

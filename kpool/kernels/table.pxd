@@ -35,6 +35,17 @@ cdef struct MaxPoolIndices:
     void* indices
     bint wide_indices
 
+# Average pooling and its gradient, in which `inputs` are the gradients of the pooled side. Items are the rows of the
+# side that is written: outer x depth x height x `blocks` of channels.
+cdef struct AveragePool:
+    Geometry geometry
+    Element element
+    int64_t blocks
+    bint count_include_pad
+    int64_t divisor_override    # 0 divides by the number of elements
+    const void* inputs
+    void* outputs
+
 # Moving elements by index. Items are outer x `blocks` of channels.
 # A scatter reads the pooled side and writes the unpooled one, a gather goes the other way.
 cdef struct Move:
@@ -54,6 +65,8 @@ cdef struct Kernels:
     Work max_pool
     Work max_pool_backward
     Work max_pool_indices
+    Work average_pool
+    Work average_pool_backward
     Work scatter_last
     Work scatter_sum
     Work gather

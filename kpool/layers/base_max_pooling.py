@@ -1,4 +1,4 @@
-"""The behaviour of max pooling layers of every rank."""
+"""The behaviour of max pooling layers of every rank and kind of window."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 
-from kpool.layers.base_pooling import BasePooling
-from kpool.ops.max_pool import max_pool_specs, max_pool_tensors, standard_index_dtype
+from kpool.layers.base_pooling import BaseAdaptivePooling, BaseGlobalPooling, BasePooling, BaseWindowPooling
+from kpool.ops.max_pool import check_plane, max_pool_tensors, standard_index_dtype
 
 
-class BaseMaxPooling(BasePooling):
-    """Max pooling, with the winners' indices as a second output on request."""
+class Maximum(BasePooling):
+    """Takes maxima, with the winners' indices as a second output on request."""
 
     def __init__(self, *args: Any, return_indices: bool, index_dtype: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -20,28 +20,30 @@ class BaseMaxPooling(BasePooling):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         # Only an explicit training=False says that no gradient is wanted.
-        results = max_pool_tensors(inputs, self.window, self._wanted_indices, training is not False)
-        return results if self.return_indices else results[0]
+        keeps = training is not False
+        return self.finish(max_pool_tensors(inputs, self.window, self.return_indices, self.index_dtype, keeps))
 
     def compute_output_spec(self, inputs: keras.KerasTensor, training: bool | None = None) -> Any:
-        specs = max_pool_specs(inputs, self.window, self._wanted_indices, self.output_dtype(inputs))
-        return specs if self.return_indices else specs[0]
+        shape = self.pooled_shape(inputs.shape)
+        values = keras.KerasTensor(shape, dtype=self.cast_dtype(inputs))
+        if not self.return_indices:
+            return values
+        check_plane(inputs.shape, self.window, self.index_dtype)
+        return values, keras.KerasTensor(shape, dtype=self.index_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:
-        shape = self.window.pooled_shape(input_shape)
+        shape = self.pooled_shape(input_shape)
         return (shape, shape) if self.return_indices else shape
 
-    @property
-    def _wanted_indices(self) -> str | None:
-        return self.index_dtype if self.return_indices else None
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "return_indices": self.return_indices, "index_dtype": self.index_dtype}
+
+
+class BaseMaxPooling(Maximum, BaseWindowPooling):
+    """Max pooling."""
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "ceil_mode": self.ceil_mode,
-            "return_indices": self.return_indices,
-            "index_dtype": self.index_dtype,
-        }
+        return {**super().get_config(), "ceil_mode": self.ceil_mode}
 
 
 class BaseOverlappingMaxPooling(BaseMaxPooling):
@@ -55,3 +57,11 @@ class BaseOverlappingMaxPooling(BaseMaxPooling):
                 f"`MaxPooling{self.window.rank}D` takes others. "
                 f"Received: strides={self.strides}, pool_size={self.pool_size}"
             )
+
+
+class BaseAdaptiveMaxPooling(Maximum, BaseAdaptivePooling):
+    """Adaptive max pooling."""
+
+
+class BaseGlobalMaxPooling(Maximum, BaseGlobalPooling):
+    """Global max pooling."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 
-from kpool.layers.base_pooling import BasePooling
+from kpool.layers.base_pooling import BaseWindowPooling
 from kpool.ops.geometry import integers
 from kpool.ops.max_unpool import check_duplicates, max_unpool_spec, max_unpool_tensors
 
 
-class BaseMaxUnpooling(BasePooling):
+class BaseMaxUnpooling(BaseWindowPooling):
     """Max unpooling, called with the pooled tensor and the indices."""
 
     def __init__(self, *args: Any, output_size: Any, duplicates: str, **kwargs: Any) -> None:
@@ -25,7 +25,7 @@ class BaseMaxUnpooling(BasePooling):
     def compute_output_spec(
         self, inputs: keras.KerasTensor, indices: keras.KerasTensor, output_size: Any = None
     ) -> keras.KerasTensor:
-        return max_unpool_spec(inputs, indices, self.window, self._size(output_size), self.output_dtype(inputs))
+        return max_unpool_spec(inputs, indices, self.window, self._size(output_size), self.cast_dtype(inputs))
 
     def compute_output_shape(self, inputs_shape: tuple[int | None, ...], indices_shape: Any = None) -> Any:
         return self.window.unpooled_shape(inputs_shape, self.output_size)

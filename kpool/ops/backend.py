@@ -50,7 +50,9 @@ def check_tensor(name: str, dtype: Any, rank: int | None) -> None:
 
 
 def like(value: Any, result: Any) -> Any:
-    """`result` as a NumPy array if `value` was one and the result is there already; else unchanged."""
+    """`result` as NumPy arrays if `value` was one and the result is there already; else unchanged."""
+    if isinstance(result, tuple):
+        return tuple(like(value, part) for part in result)
     if isinstance(value, np.ndarray) and hasattr(result, "numpy"):
         return result.numpy()
     return result

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from math import prod
 from typing import Any, Literal
@@ -30,6 +30,8 @@ class Window:
         padding: "same", or a pair (before, after) per spatial axis.
         ceil_mode: Whether the last window of an axis may hang over the end of the input.
         channels_first: Whether the channels stand before the spatial axes.
+        output_size: For adaptive windows the number of windows per spatial axis, None for as many as elements. They
+            follow from it and the input's size; `pool_size` and the other attributes are then empty.
     """
 
     pool_size: tuple[int, ...]
@@ -38,27 +40,28 @@ class Window:
     padding: Padding
     ceil_mode: bool
     channels_first: bool
+    output_size: tuple[int | None, ...] | None = None
     _checked: CheckedWindow = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        checked = CheckedWindow(
-            self.pool_size, self.strides, self.dilation_rate, self.padding, self.ceil_mode, self.channels_first
-        )
-        object.__setattr__(self, "_checked", checked)
+        object.__setattr__(self, "_checked", CheckedWindow(*self._arguments))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        fields = (self.pool_size, self.strides, self.dilation_rate, self.padding, self.ceil_mode, self.channels_first)
-        return Window, fields
+        return Window, self._arguments
+
+    @property
+    def _arguments(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, argument.name) for argument in fields(self) if argument.init)
 
     @property
     def rank(self) -> int:
         """Number of spatial axes."""
-        return len(self.pool_size)
+        return len(self.pool_size if self.output_size is None else self.output_size)
 
-    @property
-    def taps(self) -> int:
-        """Number of elements in the window."""
-        return prod(self.pool_size)
+    def taps(self, shape: Any) -> int | None:
+        """Number of elements in the largest window over an input of a shape; None if that is not known yet."""
+        taps = [self._checked.taps(i, size) for i, size in enumerate(self.spatial(tuple(shape)))]
+        return None if None in taps else prod(taps)  # type: ignore[arg-type]
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -72,6 +75,7 @@ class Window:
             "same_padding": self.padding == "same",
             "ceil_mode": self.ceil_mode,
             "channels_first": self.channels_first,
+            "adaptive_output_size": [-1 if size is None else size for size in self.output_size or ()],
         }
 
     def spatial(self, shape: Any) -> Any:
@@ -135,6 +139,36 @@ def make_window(
         padding=_pairs(padding, rank),
         ceil_mode=bool(ceil_mode),
         channels_first=standard_data_format(data_format) == "channels_first",
+    )
+
+
+def make_adaptive_window(
+    rank: int, output_size: int | Sequence[int | None] | None, data_format: str | None = None
+) -> Window:
+    """The windows that divide every input into `output_size` parts.
+
+    Raises:
+        ValueError: If an argument has the wrong form or a value that is not possible.
+    """
+    sizes = (output_size,) * rank if output_size is None or not isinstance(output_size, Iterable) else output_size
+    try:
+        known = integers("output_size", [1 if size is None else size for size in sizes], rank)
+    except ValueError:
+        known = (0,)
+    if any(size < 1 for size in known):
+        plural = "integers" if rank > 1 else "integer"
+        raise ValueError(
+            f"`output_size` must be a positive integer or a tuple of {rank} positive {plural}, in which None keeps an "
+            f"axis as it is. Received: output_size={output_size!r}"
+        )
+    return Window(
+        pool_size=(),
+        strides=(),
+        dilation_rate=(),
+        padding=(),
+        ceil_mode=False,
+        channels_first=standard_data_format(data_format) == "channels_first",
+        output_size=tuple(None if size is None else n for size, n in zip(sizes, known, strict=True)),
     )
 
 

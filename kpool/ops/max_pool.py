@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import keras
 
-from kpool.ops.backend import INDEX_DTYPES, as_tensor, check_tensor, functions, is_symbolic, like
-from kpool.ops.geometry import Window, make_window, standard_data_format
+from kpool.kernels.geometry import LARGEST_INT32_PLANE
+from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, like
+from kpool.ops.geometry import Window, make_window
+from kpool.ops.symbolic import works_in_models
 
 
+@works_in_models
 def max_pool(
     inputs: Any,
     pool_size: int | Sequence[int],
@@ -67,24 +71,9 @@ def max_pool(
     array([[ 5,  3],
            [ 8, 14]], dtype=int32)
     """
-    index_dtype = standard_index_dtype(index_dtype)
-    if is_symbolic(inputs):
-        return MaxPool(
-            pool_size,
-            strides,
-            padding,
-            standard_data_format(data_format),
-            return_indices,
-            index_dtype,
-            dilation_rate=dilation_rate,
-            ceil_mode=ceil_mode,
-        )(inputs)
     tensor = as_tensor("inputs", inputs)
     window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format, dilation_rate, ceil_mode)
-    results = max_pool_tensors(tensor, window, index_dtype if return_indices else None)
-    if return_indices:
-        return tuple(like(inputs, result) for result in results)
-    return like(inputs, results[0])
+    return like(inputs, max_pool_tensors(tensor, window, return_indices, index_dtype))
 
 
 def standard_index_dtype(index_dtype: Any) -> str:
@@ -98,55 +87,24 @@ def standard_index_dtype(index_dtype: Any) -> str:
     return str(name)
 
 
-def max_pool_tensors(inputs: Any, window: Window, index_dtype: str | None, training: bool = True) -> tuple[Any, ...]:
-    """Pool a tensor: the values, then the indices if they have a dtype."""
+def max_pool_tensors(
+    inputs: Any, window: Window, return_indices: bool, index_dtype: str = "int32", training: bool = True
+) -> Any:
+    """Pool a tensor over a window: the values, or a tuple of them and the indices."""
+    index_dtype = standard_index_dtype(index_dtype)
     inputs = as_tensor("inputs", inputs)
     window.pooled_shape(inputs.shape)
+    if not return_indices:
+        return functions.max_pool(inputs, window, None, training)[0]
+    check_plane(inputs.shape, window, index_dtype)
     return functions.max_pool(inputs, window, index_dtype, training)
 
 
-def max_pool_specs(
-    inputs: keras.KerasTensor, window: Window, index_dtype: str | None, dtype: str | None = None
-) -> tuple[Any, ...]:
-    """What `max_pool_tensors` would return, as symbolic tensors; values of `dtype` if the inputs are cast to it."""
-    shape = window.pooled_shape(inputs.shape)
-    dtypes = (dtype or inputs.dtype, index_dtype) if index_dtype else (dtype or inputs.dtype,)
-    return tuple(keras.KerasTensor(shape, dtype=dtype) for dtype in dtypes)
-
-
-@keras.saving.register_keras_serializable(package="kpool")
-class MaxPool(keras.layers.Layer):
-    """`max_pool` as a node of a functional Keras model.
-
-    A layer, since only layers can say that XLA cannot compile them.
-    """
-
-    def __init__(
-        self,
-        pool_size: int | Sequence[int],
-        strides: int | Sequence[int] | None = None,
-        padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
-        data_format: str | None = None,
-        return_indices: bool = False,
-        index_dtype: str = "int32",
-        *,
-        dilation_rate: int | Sequence[int] = 1,
-        ceil_mode: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**{"autocast": False, **kwargs})
-        self.supports_jit = False
-        self.arguments = (pool_size, strides, padding, data_format, dilation_rate, ceil_mode)
-        self.index_dtype = index_dtype if return_indices else None
-
-    def call(self, inputs: Any) -> Any:
-        results = max_pool_tensors(inputs, self._window(inputs), self.index_dtype)
-        return results if self.index_dtype else results[0]
-
-    def compute_output_spec(self, inputs: keras.KerasTensor) -> Any:
-        specs = max_pool_specs(inputs, self._window(inputs), self.index_dtype)
-        return specs if self.index_dtype else specs[0]
-
-    def _window(self, inputs: Any) -> Window:
-        check_tensor("inputs", inputs.dtype, len(inputs.shape))
-        return make_window(len(inputs.shape) - 2, *self.arguments)
+def check_plane(shape: Any, window: Window, index_dtype: str) -> None:
+    """Refuse an index type that cannot hold every position of a plane of the input, as far as its shape is known."""
+    spatial = window.spatial(tuple(shape))
+    if index_dtype == "int32" and None not in spatial and prod(spatial) > LARGEST_INT32_PLANE:
+        raise ValueError(
+            'A plane of more than 2147483647 elements needs `index_dtype="int64"`. '
+            f"Received: inputs of shape {tuple(shape)}, index_dtype='int32'"
+        )

@@ -7,10 +7,12 @@ from typing import Any
 
 import keras
 
-from kpool.ops.backend import INDEX_DTYPES, as_tensor, check_tensor, functions, is_symbolic, like
-from kpool.ops.geometry import Window, integers, make_window, standard_data_format
+from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, is_symbolic, like
+from kpool.ops.geometry import Window, integers, make_window
+from kpool.ops.symbolic import works_in_models
 
 
+@works_in_models
 def max_unpool(
     inputs: Any,
     indices: Any,
@@ -62,18 +64,6 @@ def max_unpool(
     array([[0., 0.],
            [0., 6.]], dtype=float32)
     """
-    if is_symbolic(inputs, indices, output_size):
-        fixed = None if is_tensor(output_size) else output_size
-        operation = MaxUnpool(
-            pool_size,
-            strides,
-            padding,
-            standard_data_format(data_format),
-            fixed,
-            dilation_rate=dilation_rate,
-            duplicates=duplicates,
-        )
-        return operation(inputs, indices, output_size if is_tensor(output_size) else None)
     check_duplicates(duplicates)
     tensor = as_tensor("inputs", inputs)
     window = make_window(tensor.shape.rank - 2, pool_size, strides, padding, data_format, dilation_rate)
@@ -144,40 +134,3 @@ def check_indices(inputs: Any, indices: Any) -> None:
             "`indices` must have the shape of `inputs`. "
             f"Received: inputs of shape {shapes[0]}, indices of shape {shapes[1]}"
         )
-
-
-@keras.saving.register_keras_serializable(package="kpool")
-class MaxUnpool(keras.layers.Layer):
-    """`max_unpool` as a node of a functional Keras model; a layer, as `MaxPool` is."""
-
-    def __init__(
-        self,
-        pool_size: int | Sequence[int],
-        strides: int | Sequence[int] | None = None,
-        padding: str | int | Sequence[int] | Sequence[Sequence[int]] = "valid",
-        data_format: str | None = None,
-        output_size: int | Sequence[int] | None = None,
-        *,
-        dilation_rate: int | Sequence[int] = 1,
-        duplicates: str = "last",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**{"autocast": False, **kwargs})
-        self.supports_jit = False
-        self.arguments = (pool_size, strides, padding, data_format, dilation_rate)
-        self.output_size = output_size
-        self.duplicates = check_duplicates(duplicates)
-
-    def call(self, inputs: Any, indices: Any, output_size: Any = None) -> Any:
-        size = self.output_size if output_size is None else output_size
-        return max_unpool_tensors(inputs, indices, self._window(inputs), size, self.duplicates)
-
-    def compute_output_spec(
-        self, inputs: keras.KerasTensor, indices: keras.KerasTensor, output_size: Any = None
-    ) -> keras.KerasTensor:
-        size = self.output_size if output_size is None else output_size
-        return max_unpool_spec(inputs, indices, self._window(inputs), size)
-
-    def _window(self, inputs: Any) -> Window:
-        check_tensor("inputs", inputs.dtype, len(inputs.shape))
-        return make_window(len(inputs.shape) - 2, *self.arguments)

@@ -6,6 +6,8 @@ cdef struct Attributes:
     int64_t num_indices
     int64_t num_offsets
     bint sum_duplicates
+    bint count_include_pad
+    int64_t divisor_override
 
 
 cdef bint read_bool(TF_OpKernelConstruction* node, const char* name, bint* value, TF_Status* status) noexcept nogil:
@@ -54,9 +56,10 @@ cdef bint read_index_type(TF_OpKernelConstruction* node, bint* wide, TF_Status* 
 
 cdef bint read_window(TF_OpKernelConstruction* node, Window* window, TF_Status* status) noexcept nogil:
     cdef int64_t padding[2 * MAX_RANK]
-    cdef int i, strides = 0, dilations = 0, paddings = 0
+    cdef int i, adaptive = 0, strides = 0, dilations = 0, paddings = 0
     cdef Problem problem
     if not (read_list(node, "pool_size", window.pool_size, MAX_RANK, &window.rank, status)
+            and read_list(node, "adaptive_output_size", window.output_size, MAX_RANK, &adaptive, status)
             and read_list(node, "strides", window.strides, MAX_RANK, &strides, status)
             and read_list(node, "dilation_rate", window.dilation_rate, MAX_RANK, &dilations, status)
             and read_list(node, "padding", padding, 2 * MAX_RANK, &paddings, status)
@@ -64,18 +67,36 @@ cdef bint read_window(TF_OpKernelConstruction* node, Window* window, TF_Status* 
             and read_bool(node, "ceil_mode", &window.ceil_mode, status)
             and read_bool(node, "channels_first", &window.channels_first, status)):
         return False
-    if strides != window.rank or dilations != window.rank or paddings != (0 if window.same else 2 * window.rank):
+    window.adaptive = adaptive > 0
+    if window.adaptive:
+        if window.rank or strides or dilations or paddings or window.same or window.ceil_mode:
+            TF_SetStatus(status, TF_INVALID_ARGUMENT,
+                         "With `adaptive_output_size` nothing else may be said about the window.")
+            return False
+        window.rank = adaptive
+    elif strides != window.rank or dilations != window.rank or paddings != (0 if window.same else 2 * window.rank):
         TF_SetStatus(status, TF_INVALID_ARGUMENT,
                      "`strides` and `dilation_rate` must have as many entries as `pool_size`, and `padding` two for "
                      "each, or none with `same_padding`.")
         return False
     for i in range(window.rank):
-        window.before[i] = 0 if window.same else padding[2 * i]
-        window.after[i] = 0 if window.same else padding[2 * i + 1]
+        window.before[i] = padding[2 * i] if paddings else 0
+        window.after[i] = padding[2 * i + 1] if paddings else 0
     if not check_window(window, &problem):
         TF_SetStatus(status, TF_INVALID_ARGUMENT, problem.message)
         return False
     return True
+
+
+cdef bint read_average_pool(TF_OpKernelConstruction* node, Attributes* attributes, TF_Status* status) noexcept nogil:
+    if not (read_window(node, &attributes.window, status)
+            and read_bool(node, "count_include_pad", &attributes.count_include_pad, status)):
+        return False
+    TF_OpKernelConstruction_GetAttrInt64(node, "divisor_override", &attributes.divisor_override, status)
+    if TF_GetCode(status) == TF_OK and not 0 <= attributes.divisor_override <= INT32_PLANE:
+        TF_SetStatus(status, TF_INVALID_ARGUMENT,
+                     "`divisor_override` must be an integer from 1 to 2147483647, or 0 for the number of elements.")
+    return TF_GetCode(status) == TF_OK
 
 
 # Each operation's reader; create_with calls one.

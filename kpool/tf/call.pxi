@@ -1,4 +1,4 @@
-# One execution of a native op: its tensors, its status, and the one exit that frees them.
+# One execution of a native op: its tensors and their shapes, its status, and the one exit that frees them.
 
 cdef enum:
     MAX_TENSORS = 8     # inputs, outputs and scratch of one call
@@ -88,6 +88,41 @@ cdef bint same_shape(const View* view, const int64_t* shape, int ndim) noexcept 
     for i in range(ndim):
         if view.shape[i] != shape[i]:
             return False
+    return True
+
+
+cdef bint get_shape(Call* call, int i, int64_t* shape, int* ndim) noexcept nogil:
+    """Read a shape that is passed as an int64 vector."""
+    cdef View view
+    cdef int axis
+    if not get_input(call, i, &view):
+        return False
+    if view.ndim != 1 or view.shape[0] > MAX_DIMS:
+        return invalid(call, "A shape must be a vector of at most 5 sizes.")
+    ndim[0] = <int> view.shape[0]
+    for axis in range(ndim[0]):
+        shape[axis] = (<const int64_t*> view.data)[axis]
+    return True
+
+
+cdef bint pooled_from(
+    Call* call, const Window* window, const View* pooled, int shape_input, Geometry* geometry, int64_t* shape,
+) noexcept nogil:
+    """The geometry of the pooling that made `pooled` from an input whose shape is an input of this op."""
+    cdef Problem problem
+    cdef int64_t expected[MAX_DIMS]
+    cdef int i, ndim
+    if not get_shape(call, shape_input, shape, &ndim):
+        return False
+    if not pool_geometry(geometry, window, ndim, shape, &problem):
+        return invalid(call, problem.message)
+    for i in range(ndim):
+        expected[i] = shape[i]
+    pooled_shape(geometry, window, expected)
+    if not same_shape(pooled, expected, ndim):
+        refuse(&problem, "`offsets` and `gradients` must have the shape of the pooled input.",
+               "expected shape", expected, ndim)
+        return invalid(call, problem.message)
     return True
 
 

@@ -1,19 +1,5 @@
 # KpoolMaxPool, KpoolMaxPoolBackward, KpoolMaxPoolIndices.
 
-cdef bint get_shape(Call* call, int i, int64_t* shape, int* ndim) noexcept nogil:
-    """Read a shape that is passed as an int64 vector."""
-    cdef View view
-    cdef int axis
-    if not get_input(call, i, &view):
-        return False
-    if view.ndim != 1 or view.shape[0] > MAX_DIMS:
-        return invalid(call, "A shape must be a vector of at most 5 sizes.")
-    ndim[0] = <int> view.shape[0]
-    for axis in range(ndim[0]):
-        shape[axis] = (<const int64_t*> view.data)[axis]
-    return True
-
-
 cdef bint check_index_type(Call* call, const Geometry* geometry, bint wide) noexcept nogil:
     cdef Problem problem
     if wide or geometry.plane <= INT32_PLANE:
@@ -64,20 +50,8 @@ cdef bint offsets_geometry(
     Call* call, const Window* window, const View* offsets, int shape_input, Geometry* geometry, int64_t* shape,
 ) noexcept nogil:
     """The geometry of the pooling that made `offsets` from an input whose shape is an input of this op."""
-    cdef Problem problem
-    cdef int64_t expected[MAX_DIMS]
-    cdef int i, ndim
-    if not get_shape(call, shape_input, shape, &ndim):
+    if not pooled_from(call, window, offsets, shape_input, geometry, shape):
         return False
-    if not pool_geometry(geometry, window, ndim, shape, &problem):
-        return invalid(call, problem.message)
-    for i in range(ndim):
-        expected[i] = shape[i]
-    pooled_shape(geometry, window, expected)
-    if not same_shape(offsets, expected, ndim):
-        refuse(&problem, "`offsets` and `gradients` must have the shape of the pooled input.",
-               "expected shape", expected, ndim)
-        return invalid(call, problem.message)
     if geometry.taps > OFFSET_TAPS:
         return invalid(call, "A window of more than 255 elements has no one-byte offsets.")
     return True

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from kpool.kernels.geometry import MOST_TAPS_OF_OFFSETS
 from kpool.tf.library import follow_thread_settings, ops
 from kpool.tf.max_unpool import gather, scatter
-from kpool.tf.shapes import index_dtype_for, size_of, unrecorded, with_shape
+from kpool.tf.shapes import index_dtype_for, offsets_fit, size_of, unrecorded, with_shape
 
 if TYPE_CHECKING:
     from kpool.ops.geometry import Shape, Window
@@ -50,10 +49,10 @@ def _forward(inputs: tf.Tensor, window: Window, index_dtype: tf.DType | None, of
 @lru_cache(maxsize=256)
 def _pool_function(window: Window, index_dtype: tf.DType | None, training: bool) -> Callable[..., Any]:
     """Pooling and its gradient for one window. Returns a single tensor where there are no indices."""
-    offsets = window.taps <= MOST_TAPS_OF_OFFSETS
 
     @tf.custom_gradient
     def pool(inputs: tf.Tensor) -> tuple[tf.Tensor | tuple[tf.Tensor, ...], Callable[..., tf.Tensor]]:
+        offsets = offsets_fit(inputs.shape, window)
         if not training:
             outputs, kept = _forward(inputs, window, index_dtype, offsets=False), inputs
         else:

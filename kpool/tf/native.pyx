@@ -11,15 +11,15 @@ from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
 
 from kpool.kernels.driver cimport (
-    run_gather, run_gather_last, run_max_pool, run_max_pool_backward, run_max_pool_indices, run_scatter_last,
-    run_scatter_sum,
+    run_average_pool, run_average_pool_backward, run_gather, run_gather_last, run_max_pool, run_max_pool_backward,
+    run_max_pool_indices, run_scatter_last, run_scatter_sum,
 )
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport (
     INT32_PLANE, MAX_RANK, MESSAGE_SIZE, OFFSET_TAPS, Geometry, Problem, Window, check_window, move_geometry,
     pool_geometry, pooled_shape, refuse, unpool_geometry, unpooled_shape,
 )
-from kpool.kernels.table cimport MaxPool, MaxPoolBackward, MaxPoolIndices, Move
+from kpool.kernels.table cimport AveragePool, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 from kpool.tf.capi cimport *
 
 # Not initialised here: Cython would do that on import, after the constructor has run.
@@ -29,6 +29,7 @@ cdef Problem registration       # why registration failed, if it did
 include "call.pxi"
 include "attributes.pxi"
 include "max_pool.pxi"
+include "average_pool.pxi"
 include "max_unpool.pxi"
 include "registration.pxi"
 

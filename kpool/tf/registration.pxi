@@ -39,13 +39,20 @@ cdef TF_OpDefinitionBuilder* define(const char* name) noexcept nogil:
 
 
 cdef void add_window(TF_OpDefinitionBuilder* op) noexcept nogil:
-    TF_OpDefinitionBuilderAddAttr(op, "pool_size: list(int)")
-    TF_OpDefinitionBuilderAddAttr(op, "strides: list(int)")
-    TF_OpDefinitionBuilderAddAttr(op, "dilation_rate: list(int)")
-    TF_OpDefinitionBuilderAddAttr(op, "padding: list(int)")
+    # Either the first, or the others.
+    TF_OpDefinitionBuilderAddAttr(op, "adaptive_output_size: list(int) = []")
+    TF_OpDefinitionBuilderAddAttr(op, "pool_size: list(int) = []")
+    TF_OpDefinitionBuilderAddAttr(op, "strides: list(int) = []")
+    TF_OpDefinitionBuilderAddAttr(op, "dilation_rate: list(int) = []")
+    TF_OpDefinitionBuilderAddAttr(op, "padding: list(int) = []")
     TF_OpDefinitionBuilderAddAttr(op, "same_padding: bool = false")
     TF_OpDefinitionBuilderAddAttr(op, "ceil_mode: bool = false")
     TF_OpDefinitionBuilderAddAttr(op, "channels_first: bool = false")
+
+
+cdef void add_divisor(TF_OpDefinitionBuilder* op) noexcept nogil:
+    TF_OpDefinitionBuilderAddAttr(op, "count_include_pad: bool = false")
+    TF_OpDefinitionBuilderAddAttr(op, "divisor_override: int = 0")
 
 
 cdef void add_real_type(TF_OpDefinitionBuilder* op) noexcept nogil:
@@ -120,6 +127,25 @@ cdef void register_all "kpool_register" () noexcept nogil:
     TF_OpDefinitionBuilderAddOutput(op, "indices: Tindices")
     TF_RegisterOpDefinition(op, status)
     register_untyped("KpoolMaxPoolIndices", create_max_pool_indices, compute_max_pool_indices, status)
+
+    op = define("KpoolAveragePool")
+    add_real_type(op)
+    add_window(op)
+    add_divisor(op)
+    TF_OpDefinitionBuilderAddInput(op, "inputs: T")
+    TF_OpDefinitionBuilderAddOutput(op, "outputs: T")
+    TF_RegisterOpDefinition(op, status)
+    register_typed("KpoolAveragePool", create_average_pool, compute_average_pool, True, status)
+
+    op = define("KpoolAveragePoolBackward")
+    add_real_type(op)
+    add_window(op)
+    add_divisor(op)
+    TF_OpDefinitionBuilderAddInput(op, "gradients: T")
+    TF_OpDefinitionBuilderAddInput(op, "input_shape: int64")
+    TF_OpDefinitionBuilderAddOutput(op, "outputs: T")
+    TF_RegisterOpDefinition(op, status)
+    register_typed("KpoolAveragePoolBackward", create_average_pool, compute_average_pool_backward, True, status)
 
     op = define("KpoolMaxUnpool")
     add_any_type(op)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import tensorflow as tf
 
-from kpool.kernels.geometry import LARGEST_INT32_PLANE
+from kpool.kernels.geometry import LARGEST_INT32_PLANE, MOST_TAPS_OF_OFFSETS
 
 if TYPE_CHECKING:
     from kpool.ops.geometry import Shape, Window
@@ -29,6 +29,12 @@ def size_of(tensor: tf.Tensor) -> list[int] | tf.Tensor:
     if tensor.shape.is_fully_defined():
         return tensor.shape.as_list()
     return tf.shape(tensor, out_type=tf.int64)
+
+
+def offsets_fit(shape: Any, window: Window) -> bool:
+    """Whether one byte is sure to hold the offset of every window's winner."""
+    taps = window.taps(shape)
+    return taps is not None and taps <= MOST_TAPS_OF_OFFSETS
 
 
 def index_dtype_for(shape: Any, window: Window) -> tf.DType:
