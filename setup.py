@@ -4,8 +4,10 @@ KPOOL_DEBUG=1 builds for a debugger: little optimisation, debug information, Cyt
 """
 
 import os
+import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -44,9 +46,16 @@ FLAGS = [
 INLINE = ("CYTHON_INLINE", "inline __attribute__((always_inline))")
 
 
-def extension(name: str, **options: list) -> Extension:
+# One module of kernels per instruction set; the driver imports the best that the processor has.
+LEVELS = {"baseline": []}
+if platform.machine() in ("x86_64", "AMD64"):
+    LEVELS["avx2"] = ["-march=x86-64-v3"]
+    LEVELS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+
+
+def extension(name: str, flags: Sequence[str] = (), **options: list) -> Extension:
     source = name.replace(".", "/") + ".pyx"
-    return Extension(name, [source], extra_compile_args=FLAGS, **options)
+    return Extension(name, [source], extra_compile_args=[*FLAGS, *flags], **options)
 
 
 class BuildExtensions(build_ext):
@@ -76,7 +85,7 @@ setup(
         [
             extension("kpool.kernels.geometry"),
             extension("kpool.kernels.threads"),
-            extension("kpool.kernels.baseline", define_macros=[INLINE]),
+            *(extension(f"kpool.kernels.{level}", flags, define_macros=[INLINE]) for level, flags in LEVELS.items()),
             extension("kpool.kernels.driver"),
             extension(
                 "kpool.tf.native",

@@ -10,7 +10,8 @@ if not any((Path(__file__).parent / "kernels").glob("geometry.*.so")):
     )
 
 from kpool import layers, ops
+from kpool.config import show_config
 
-__all__ = ["__version__", "layers", "ops"]
+__all__ = ["__version__", "layers", "ops", "show_config"]
 
 __version__ = version("kpool")

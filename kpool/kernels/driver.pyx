@@ -1,17 +1,63 @@
-"""Cuts a job into items for the worker pool, and runs it on the kernels."""
+"""Chooses the compiled kernels for this processor, cuts a job into items for the worker pool, and runs it."""
+import os
+from importlib import import_module
+
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
-from kpool.kernels cimport baseline
 from kpool.kernels.elements cimport element_size
 from kpool.kernels.geometry cimport Geometry
 from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 from kpool.kernels.threads cimport Work, parallel_for
 
-cdef const Kernels* kernels = baseline.kernels()
+cdef extern from *:
+    """
+    /* 0 for the least processor of the platform, 1 for AVX2, 2 for AVX-512. */
+    static int kp_processor_level(void) {
+    #if defined(__x86_64__)
+        __builtin_cpu_init();
+        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("fma"))
+            return 0;
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+            && __builtin_cpu_supports("avx512cd") ? 2 : 1;
+    #else
+        return 0;
+    #endif
+    }
+    """
+    int processor_level "kp_processor_level" () noexcept nogil
 
 cdef enum:
     ENOUGH_ITEMS = 64       # to keep any pool busy
     BLOCK = 32              # channels that are worth an item of their own
+
+# The instruction sets that this processor has, least first. Each is a module of its own, compiled for it.
+LEVELS = ("baseline", "avx2", "avx512")[: processor_level() + 1]
+
+cdef const Kernels* kernels
+cdef str chosen
+
+
+def set_level(str level):
+    """Use the kernels of one of LEVELS from now on. Results are the same bits for each."""
+    global kernels, chosen
+    if level not in LEVELS:
+        raise ValueError(
+            f"KPOOL_SIMD must name an instruction set that this processor has: {', '.join(LEVELS)}. "
+            f"Received: KPOOL_SIMD={level!r}"
+        )
+    table = import_module(f"kpool.kernels.{level}").table
+    kernels = <const Kernels*> PyCapsule_GetPointer(table, NULL)
+    chosen = level
+
+
+def level():
+    """The instruction set in use."""
+    return chosen
+
+
+set_level(os.environ.get("KPOOL_SIMD") or LEVELS[processor_level()])
 
 
 cdef int64_t channel_blocks(int64_t items, int64_t channels) noexcept nogil:

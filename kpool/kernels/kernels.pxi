@@ -1,4 +1,5 @@
 # All kernels of one instruction set: included by a module that is compiled for it.
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -18,12 +19,10 @@ include "max_pool_backward.pxi"
 include "average_pool.pxi"
 include "move.pxi"
 
-cdef Kernels table = Kernels(
+cdef Kernels kernels = Kernels(
     max_pool=max_pool, max_pool_backward=max_pool_backward, max_pool_indices=max_pool_indices,
     average_pool=average_pool, average_pool_backward=average_pool_backward,
     scatter_last=scatter_last, scatter_sum=scatter_sum, gather=gather, gather_last=gather_last,
 )
 
-
-cdef const Kernels* kernels() noexcept nogil:
-    return &table
+table = PyCapsule_New(&kernels, NULL, NULL)

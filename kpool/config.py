@@ -1,0 +1,24 @@
+"""What kpool runs on."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from kpool.kernels import driver, threads
+
+
+def show_config() -> None:
+    """Print the versions, the instruction set and the number of threads that kpool uses.
+
+    The environment variable `KPOOL_SIMD` forces an instruction set, `tf.config.threading` sets the number of threads.
+
+    Example:
+
+    >>> kpool.show_config()  # doctest: +ELLIPSIS
+    kpool ...
+    """
+    packages = ("kpool", "tensorflow", "keras", "numpy")
+    print(", ".join(f"{name} {version(name)}" for name in packages), f"on Python {platform.python_version()}")
+    print(f"instruction set: {driver.level()}, of {', '.join(driver.LEVELS)}; KPOOL_SIMD forces another")
+    print(f"threads per call: {threads.num_threads()}")

@@ -1,0 +1,2 @@
+"""The kernels, compiled for AVX-512."""
+include "kernels.pxi"
