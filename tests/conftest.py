@@ -32,7 +32,7 @@ def rng():
 @pytest.fixture(autouse=True)
 def fresh_keras():
     """No test sees names, policies or formats that another one set."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     yield
     keras.config.set_dtype_policy("float32")
     keras.config.set_image_data_format("channels_last")

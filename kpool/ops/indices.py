@@ -177,13 +177,11 @@ def sizes_of_input(input_shape: Any, shape: Shape, channel_axis: int) -> tuple[i
 def numbering(name: str, convention: str, channels: int, plane: int) -> Numbering:
     """How a convention counts the elements of an input of these sizes; `name` is the argument that names it."""
     image = channels * plane
-    # Without channels nothing is counted, but there are still divisions.
-    step = max(1, channels)
     counts = {
         "kpool": (0, 0, 1),
         "pytorch": (0, 0, 1),
-        "tensorflow": (0, 1, step),
-        "tensorflow_with_batch": (image, 1, step),
+        "tensorflow": (0, 1, channels),
+        "tensorflow_with_batch": (image, 1, channels),
         "onnx": (image, plane, 1),
         "onnx_column_major": (image, plane, 1),
     }
