@@ -4,20 +4,6 @@
 # that line. So memory is read in order whatever the layout, and the cost of a window grows with its sides and not with
 # its area. The order of additions is fixed: it does not depend on how the work was divided.
 
-cdef enum:
-    LINE = 4096         # sums in a line, and in what is made of it: they stay in the first-level cache
-    NARROW = 16         # channels in the narrowest block
-
-# What one pass covers: windows [first, last] with the columns they reach, for `block` channels from `channel` on.
-cdef struct Tile:
-    int64_t first
-    int64_t last
-    int64_t begin       # first column
-    int64_t end         # one past the last
-    int64_t channel
-    int64_t block
-
-
 cdef inline void add(RealVec x, Sum sums, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(count):
@@ -85,13 +71,10 @@ cdef inline void join_window(
     """Add the columns of one window to it, or it to its columns; only those of the tile."""
     cdef int64_t start = window_start(axis, o), k, first, last, column
     cdef Sum window = windows + (o - tile.first) * tile.block
-    valid_taps(axis, o, &first, &last)
-    if start < tile.begin:
-        first = max(first, ceil_div(tile.begin - start, axis.dilation))
+    if not taps_of(axis, tile, o, &first, &last):
+        return
     for k in range(first, last + 1):
         column = start + k * axis.dilation
-        if column >= tile.end:
-            break
         if backward:
             add_strided[Sum](columns + (column - tile.begin) * tile.block, window, tile.block, 1, 1)
         else:
@@ -128,17 +111,9 @@ cdef inline void join_whole_windows(
 
 cdef inline void join(Sum windows, Sum columns, const Axis* axis, const Tile* tile, bint backward) noexcept nogil:
     """Add to each window of a tile the columns under it, or the other way round."""
-    cdef int64_t o, begin, end, room
-    whole_windows(axis, &begin, &end)
+    cdef int64_t o, begin, end
+    whole_windows_of(axis, tile, &begin, &end)
     if tile.block >= FEW_CHANNELS:
-        begin = end = 0
-    elif begin < end:
-        begin = max(begin, tile.first)
-        if window_start(axis, begin) < tile.begin:
-            begin += ceil_div(tile.begin - window_start(axis, begin), axis.stride)
-        room = tile.end - 1 - (axis.taps - 1) * axis.dilation + axis.before
-        end = min(end, tile.last + 1, room // axis.stride + 1) if room >= 0 else 0
-    if begin >= end:
         begin = end = tile.last + 1
     for o in range(tile.first, begin):
         join_window[Sum](windows, columns, axis, tile, o, backward)
@@ -208,15 +183,6 @@ cdef inline void load_windows(
         o = end
 
 
-cdef inline int64_t block_for(const Axis* axis, int64_t channels) noexcept nogil:
-    """Channels to take at a time: few where windows are wide and overlap, so that a line holds several of them."""
-    cdef int64_t reach = min(axis.size, (axis.taps - 1) * axis.dilation + 1)
-    cdef int64_t block = min(channels, <int64_t> LINE)
-    if overlaps(axis):
-        block = min(block, max(<int64_t> NARROW, LINE // (4 * reach) // NARROW * NARROW))
-    return block
-
-
 cdef inline void sum_rows(
     RealVec outputs, RealVec x, Sum columns, Sum windows, const AveragePool* job, Tile* tile, int64_t* window,
 ) noexcept nogil:
@@ -247,27 +213,13 @@ cdef inline void average_row(
     """One row of windows: `outputs` begins there, `x` is the whole plane."""
     cdef const Axis* axis = &job.geometry.axes[2]
     cdef int64_t window[MAX_RANK]
-    cdef int64_t capacity, reach, windows
     cdef Tile tile
     window[0] = d
     window[1] = h
     while channel < channel_end:
-        tile.channel = channel
-        tile.block = min(channel_end - channel, block_for(axis, channel_end - channel))
-        capacity = LINE // tile.block
-        reach = (axis.taps - 1) * axis.dilation + 1
-        if axis.adaptive:
-            windows = (capacity - reach - 1) * axis.pooled // axis.size
-        else:
-            windows = (capacity - reach) // axis.stride + 1
-        windows = max(1, min(windows, capacity))
-        tile.first = 0
-        while tile.first < axis.pooled:
-            tile.last = min(axis.pooled, tile.first + windows) - 1
-            tile.begin = max(0, window_start(axis, tile.first))
-            tile.end = min(axis.size, window_start(axis, tile.last) + reach)
+        first_tile(&tile, axis, channel, channel_end)
+        while next_tile(&tile, axis):
             sum_rows[RealVec, Sum](outputs, x, sums, sums + LINE, job, &tile, window)
-            tile.first = tile.last + 1
         channel += tile.block
 
 
@@ -313,8 +265,7 @@ cdef inline void average_row_backward(
     cdef int64_t unused
     cdef Tile tile
     while channel < channel_end:
-        tile.channel = channel
-        tile.block = min(channel_end - channel, block_for(axis, channel_end - channel))
+        first_tile(&tile, axis, channel, channel_end)
         tile.begin = 0
         while tile.begin < axis.size:
             tile.end = min(axis.size, tile.begin + LINE // tile.block)

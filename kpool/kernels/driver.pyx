@@ -12,6 +12,20 @@ from kpool.kernels.threads cimport Work, parallel_for
 
 cdef extern from *:
     """
+    #include <unistd.h>
+    /* Bytes; 32 MiB where the system does not say. */
+    static double kp_last_level_cache(void) {
+        static double size;
+        if (size == 0) {
+    #if defined(_SC_LEVEL3_CACHE_SIZE)
+            long known = sysconf(_SC_LEVEL3_CACHE_SIZE);
+            size = known > 0 ? (double) known : 33554432.0;
+    #else
+            size = 33554432.0;
+    #endif
+        }
+        return size;
+    }
     /* 0 for the least processor of the platform, 1 for AVX2, 2 for AVX-512. */
     static int kp_processor_level(void) {
     #if defined(__x86_64__)
@@ -26,6 +40,7 @@ cdef extern from *:
     #endif
     }
     """
+    double last_level_cache "kp_last_level_cache" () noexcept nogil
     int processor_level "kp_processor_level" () noexcept nogil
 
 cdef enum:
@@ -76,6 +91,11 @@ cdef double traffic(const Geometry* g, double width) noexcept nogil:
     return <double> (g.outer * g.inner) * <double> (g.plane + g.windows) * width
 
 
+cdef bint past_cache(double size) noexcept nogil:
+    """Whether results of this many bytes would only pass through the cache on their way to memory."""
+    return size > last_level_cache()
+
+
 cdef void run(Work work, const void* job, const Geometry* g, int64_t items, double cost) noexcept nogil:
     # Tensors without elements may have axes too long to walk.
     if g.outer > 0 and g.inner > 0:
@@ -88,6 +108,7 @@ cdef void run_max_pool(MaxPool* job) noexcept nogil:
     # Where windows overlap, reading counts once per tap.
     cdef double reads = <double> (g.outer * g.inner) * <double> g.windows * <double> g.taps
     job.blocks = channel_blocks(rows, g.inner)
+    job.past_cache = past_cache(traffic(g, element_size(job.element)))
     run(kernels.max_pool, job, g, rows * job.blocks, max(reads, traffic(g, 1)) * element_size(job.element))
 
 
@@ -106,6 +127,7 @@ cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef int64_t rows = pooled_rows(g)
     cdef double reads = <double> (g.outer * g.inner) * <double> g.windows * <double> g.taps
     job.blocks = channel_blocks(rows, g.inner)
+    job.past_cache = past_cache(traffic(g, element_size(job.element)))
     run(kernels.average_pool, job, g, rows * job.blocks, max(reads, traffic(g, 1)) * element_size(job.element))
 
 
@@ -113,6 +135,7 @@ cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
     job.blocks = channel_blocks(rows, g.inner)
+    job.past_cache = past_cache(traffic(g, element_size(job.element)))
     run(kernels.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
 
 

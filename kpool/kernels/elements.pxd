@@ -105,6 +105,12 @@ ctypedef fused SumVec:
     u32_r
     u64_r
 
+# Where the number of a tap is kept: as wide as the elements, if that is enough.
+ctypedef fused Tap:
+    u8_r
+    u16_r
+    u32_r
+
 # Everything that can be moved: a copy knows only widths.
 ctypedef fused WordVec:
     u8_r

@@ -1,10 +1,10 @@
 # All kernels of one instruction set: included by a module that is compiled for it.
 from cpython.pycapsule cimport PyCapsule_New
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from kpool.kernels.elements cimport (
-    Element, HalfVec, Real, RealVec, Sum, SumVec, Vec, WordVec, bf16_r, bfloat_from_float, element_size, f16_r, f32_r,
+    Element, HalfVec, Real, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float, element_size, f16_r, f32_r,
     f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r, i32_r, i64_r, kp_bfloat,
     kp_half, u8_r, u16_r, u32_r, u64_r,
 )
@@ -14,6 +14,8 @@ from kpool.kernels.geometry cimport (
 )
 from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 
+include "tiles.pxi"
+include "max_pool_indices.pxi"
 include "max_pool.pxi"
 include "max_pool_backward.pxi"
 include "average_pool.pxi"

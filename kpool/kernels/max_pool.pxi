@@ -1,326 +1,361 @@
 # Max pooling forward, with or without indices, for every element type.
 #
-# Taps are visited from the last of a window to the first, and a tap replaces the best so far when it is greater, equal
-# or NaN. What stands at the end is then the first of equals in row-major order, or the first NaN: the contract, with
-# two comparisons and no state. Four taps make one pass over the lanes; a window whose taps do not divide by four
-# repeats its first tap, which changes nothing.
+# A window's maximum is taken over its rows first, for a whole line of columns at a time, and then over the columns of
+# that line. So memory is read in order whatever the layout, loops are long whatever the number of channels, and the
+# cost of a window grows with its sides and not with its area.
 #
-# Lanes, the elements of a vector, are channels, or output columns where channels are few.
-
-cdef enum:
-    LANES = 256         # at a time: the running taps stay in the first-level cache
-    GROUP = 4           # taps in one pass
-    FEW_CHANNELS = 8    # below this many interleaved channels, lanes are columns
+# With each value goes the number of its tap. Of equal values the one with the lower tap stands, and NaN stands above
+# everything: the contract, in whatever order elements meet.
 
 
-cdef inline bint takes(Vec tap, Vec best) noexcept nogil:
-    """Whether an element visited later, so earlier in its window, replaces the best so far."""
+cdef inline bint reaches(Vec a, Vec b) noexcept nogil:
+    """Whether an element is at least as large as another; NaN is larger than everything and equals itself."""
     if Vec is f16_r:
-        return half_order(tap[0], 0x7C00) >= half_order(best[0], 0x7C00)
+        return half_order(a[0], 0x7C00) >= half_order(b[0], 0x7C00)
     elif Vec is bf16_r:
-        return half_order(tap[0], 0x7F80) >= half_order(best[0], 0x7F80)
+        return half_order(a[0], 0x7F80) >= half_order(b[0], 0x7F80)
     elif Vec is f32_r or Vec is f64_r:
-        return (tap[0] >= best[0]) | (tap[0] != tap[0])
+        return (a[0] >= b[0]) | (a[0] != a[0])
     else:
-        return tap[0] >= best[0]
+        return a[0] >= b[0]
 
 
-cdef inline void visit(
-    Vec best, i32_r which, Vec x, const Py_ssize_t* at, const int32_t* taps, Py_ssize_t lanes,
-    Py_ssize_t stride_in, Py_ssize_t stride_out, bint first, bint keep,
+cdef inline bint precedes(Tap tap, uint32_t shift, Tap other) noexcept nogil:
+    """Whether a tap, counted from `shift`, comes before another."""
+    if Tap is u8_r:
+        return <uint8_t> (tap[0] + shift) < other[0]
+    elif Tap is u16_r:
+        return <uint16_t> (tap[0] + shift) < other[0]
+    else:
+        return tap[0] + shift < other[0]
+
+
+cdef inline void take_rows(
+    Vec best, Tap taps, Vec a, Vec b, Vec c, const uint32_t* numbers, Py_ssize_t count, int rows, bint first, bint keep,
 ) noexcept nogil:
-    """One pass of four taps. Called with literals for the flags, so each call becomes a loop of its own."""
+    """Take one to three rows into the best so far, which came after them. Called with literals for the flags."""
     cdef Py_ssize_t j
-    cdef Py_ssize_t at0 = at[0], at1 = at[1], at2 = at[2], at3 = at[3]
-    cdef int32_t tap0 = taps[0], tap1 = taps[1], tap2 = taps[2], tap3 = taps[3]
-    cdef int32_t winner = 0
+    cdef uint32_t tap_a = numbers[0], tap_b = numbers[1], tap_c = numbers[2]
     cdef bint take
-    for j in range(lanes):
-        if first:
-            best[j * stride_out] = x[at0 + j * stride_in]
-            winner = tap0
-        else:
-            take = takes[Vec](x + (at0 + j * stride_in), best + j * stride_out)
-            best[j * stride_out] = x[at0 + j * stride_in] if take else best[j * stride_out]
-            if keep:
-                winner = which[j]
-                winner = tap0 if take else winner
-        take = takes[Vec](x + (at1 + j * stride_in), best + j * stride_out)
-        best[j * stride_out] = x[at1 + j * stride_in] if take else best[j * stride_out]
-        winner = tap1 if take else winner
-        take = takes[Vec](x + (at2 + j * stride_in), best + j * stride_out)
-        best[j * stride_out] = x[at2 + j * stride_in] if take else best[j * stride_out]
-        winner = tap2 if take else winner
-        take = takes[Vec](x + (at3 + j * stride_in), best + j * stride_out)
-        best[j * stride_out] = x[at3 + j * stride_in] if take else best[j * stride_out]
+    for j in range(count):
+        take = True if first else reaches[Vec](a + j, best + j)
+        best[j] = a[j] if take else best[j]
         if keep:
-            which[j] = tap3 if take else winner
+            taps[j] = tap_a if take else taps[j]
+        if rows > 1:
+            take = reaches[Vec](b + j, best + j)
+            best[j] = b[j] if take else best[j]
+            if keep:
+                taps[j] = tap_b if take else taps[j]
+        if rows > 2:
+            take = reaches[Vec](c + j, best + j)
+            best[j] = c[j] if take else best[j]
+            if keep:
+                taps[j] = tap_c if take else taps[j]
 
 
-cdef inline void visit_strided(
-    Vec best, i32_r which, Vec x, const Py_ssize_t* at, const int32_t* taps, Py_ssize_t lanes,
-    Py_ssize_t stride_in, Py_ssize_t stride_out, bint first, bint keep,
-) noexcept nogil:
-    """Choose the loop for the strides."""
-    if stride_in == 1 and stride_out == 1:
-        visit[Vec](best, which, x, at, taps, lanes, 1, 1, first, keep)
-    elif stride_in == 2 and stride_out == 1:
-        visit[Vec](best, which, x, at, taps, lanes, 2, 1, first, keep)
-    else:
-        visit[Vec](best, which, x, at, taps, lanes, stride_in, stride_out, first, keep)
-
-
-cdef void visit_any(
-    Vec best, i32_r which, Vec x, const Py_ssize_t* at, const int32_t* taps, Py_ssize_t lanes,
-    Py_ssize_t stride_in, Py_ssize_t stride_out, bint first, bint keep,
+cdef void take_some_rows(
+    Vec best, Tap taps, const Vec* x, const uint32_t* numbers, Py_ssize_t count, int rows, bint first, bint keep,
 ) noexcept nogil:
     """Choose the loop for the flags."""
     if first and keep:
-        visit_strided[Vec](best, which, x, at, taps, lanes, stride_in, stride_out, True, True)
+        if rows == 1:
+            take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 1, True, True)
+        elif rows == 2:
+            take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 2, True, True)
+        else:
+            take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 3, True, True)
     elif first:
-        visit_strided[Vec](best, which, x, at, taps, lanes, stride_in, stride_out, True, False)
+        if rows == 1:
+            take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 1, True, False)
+        elif rows == 2:
+            take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 2, True, False)
+        else:
+            take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 3, True, False)
     elif keep:
-        visit_strided[Vec](best, which, x, at, taps, lanes, stride_in, stride_out, False, True)
+        if rows == 1:
+            take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 1, False, True)
+        else:
+            take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 3, False, True)
+    elif rows == 1:
+        take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 1, False, False)
     else:
-        visit_strided[Vec](best, which, x, at, taps, lanes, stride_in, stride_out, False, False)
+        take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 3, False, False)
 
 
-# The valid taps of a window: inclusive ranges per axis, and the plane position of tap (0, 0, 0), which may lie in the
-# padding and then be negative.
-cdef struct Span:
-    int64_t first[MAX_RANK]
-    int64_t last[MAX_RANK]
-    int64_t origin
-
-
-cdef inline void pool_lanes(
-    Vec x, Vec best, i32_r which, const Geometry* g, const Span* span, Py_ssize_t lanes,
-    Py_ssize_t stride_in, Py_ssize_t stride_out, bint keep,
+cdef inline void take_columns_of_rows(
+    Vec best, Tap taps, Vec* x, uint32_t* numbers, const Geometry* g, const Tile* tile, int rows, bint first, bint keep,
 ) noexcept nogil:
-    """Pool one window, or as many neighbouring windows of the same shape as there are lanes."""
-    cdef Py_ssize_t at[GROUP]
-    cdef int32_t taps[GROUP]
+    """Take rows, given by where they begin, into the columns of a tile. Where two are left over, one is taken twice."""
+    cdef int64_t column, width = tile.end - tile.begin
+    cdef int i
+    for i in range(rows, 3):
+        x[i] = x[rows - 1]
+        numbers[i] = numbers[rows - 1]
+    for i in range(3):
+        x[i] += tile.begin * g.inner + tile.channel
+    if tile.block == g.inner:
+        take_some_rows[Vec, Tap](best, taps, x, numbers, width * g.inner, rows, first, keep)
+        return
+    for column in range(width):
+        take_some_rows[Vec, Tap](best + column * tile.block, taps + column * tile.block, x, numbers, tile.block, rows,
+                                 first, keep)
+        for i in range(3):
+            x[i] += g.inner
+
+
+cdef inline void pool_rows(
+    Vec x, Vec best, Tap taps, const Geometry* g, const Tile* tile, const int64_t* window, bint keep,
+) noexcept nogil:
+    """The best of each of a tile's columns over the rows of a window, the last of them first. `x` is the plane."""
+    cdef int64_t first_d, last_d, first_h, last_h, kd, kh, row
+    cdef int64_t depth = window_start(&g.axes[0], window[0]), height = window_start(&g.axes[1], window[1])
+    cdef Vec rows[3]
+    cdef uint32_t numbers[3]
     cdef int count = 0
     cdef bint first = True
-    cdef int64_t d, h, w, row, tap
-    cdef int64_t height = g.axes[1].size, width = g.axes[2].size
-    cdef int64_t step = g.axes[2].dilation * g.inner
-    for d in range(span.last[0], span.first[0] - 1, -1):
-        for h in range(span.last[1], span.first[1] - 1, -1):
-            row = span.origin + (d * g.axes[0].dilation * height + h * g.axes[1].dilation) * width
-            tap = (d * g.axes[1].taps + h) * g.axes[2].taps
-            for w in range(span.last[2], span.first[2] - 1, -1):
-                at[count] = row * g.inner + w * step
-                taps[count] = <int32_t> (tap + w)
-                count += 1
-                if count == GROUP:
-                    visit_any[Vec](best, which, x, at, taps, lanes, stride_in, stride_out, first, keep)
-                    first = False
-                    count = 0
-    if count > 0:
-        while count < GROUP:
-            at[count] = at[count - 1]
-            taps[count] = taps[count - 1]
+    valid_taps(&g.axes[0], window[0], &first_d, &last_d)
+    valid_taps(&g.axes[1], window[1], &first_h, &last_h)
+    for kd in range(last_d, first_d - 1, -1):
+        for kh in range(last_h, first_h - 1, -1):
+            row = (depth + kd * g.axes[0].dilation) * g.axes[1].size + height + kh * g.axes[1].dilation
+            rows[count] = x + row * g.axes[2].size * g.inner
+            numbers[count] = <uint32_t> ((kd * g.axes[1].taps + kh) * g.axes[2].taps)
             count += 1
-        visit_any[Vec](best, which, x, at, taps, lanes, stride_in, stride_out, first, keep)
+            if count == 3:
+                take_columns_of_rows[Vec, Tap](best, taps, rows, numbers, g, tile, count, first, keep)
+                first = False
+                count = 0
+    if count > 0:
+        take_columns_of_rows[Vec, Tap](best, taps, rows, numbers, g, tile, count, first, keep)
 
 
-cdef inline void write_offsets(u8_r offsets, const int32_t* which, Py_ssize_t lanes, Py_ssize_t stride) noexcept nogil:
+cdef inline void copy_column(
+    Vec best, Tap taps, Vec a, Tap taps_a, uint32_t shift, Py_ssize_t count, bint keep,
+) noexcept nogil:
     cdef Py_ssize_t j
-    if stride == 1:
-        for j in range(lanes):
-            offsets[j] = <uint8_t> which[j]
+    for j in range(count):
+        best[j] = a[j]
+        if keep:
+            taps[j] = taps_a[j] + shift
+
+
+cdef inline void join_column(
+    Vec best, Tap taps, Vec b, Tap taps_b, uint32_t shift, Py_ssize_t count, bint keep,
+) noexcept nogil:
+    """Take a column, whose taps count from `shift`, into the best so far."""
+    cdef Py_ssize_t j
+    cdef bint take
+    for j in range(count):
+        take = not reaches[Vec](best + j, b + j)
+        if keep:
+            take = take | (reaches[Vec](b + j, best + j) & precedes[Tap](taps_b + j, shift, taps + j))
+            taps[j] = taps_b[j] + shift if take else taps[j]
+        best[j] = b[j] if take else best[j]
+
+
+cdef inline void join_columns(
+    Vec best, Tap taps, Vec a, Tap taps_a, Vec b, Tap taps_b, uint32_t shift, Py_ssize_t count, bint keep,
+) noexcept nogil:
+    """The better of two columns, where the taps of the second count from `shift`."""
+    cdef Py_ssize_t j
+    cdef bint take
+    for j in range(count):
+        take = not reaches[Vec](a + j, b + j)
+        if keep:
+            take = take | (reaches[Vec](b + j, a + j) & precedes[Tap](taps_b + j, shift, taps_a + j))
+            taps[j] = taps_b[j] + shift if take else taps_a[j]
+        best[j] = b[j] if take else a[j]
+
+
+cdef inline bint pool_window(
+    Vec columns, Tap column_taps, Vec best, Tap taps, const Axis* axis, const Tile* tile, int64_t o, bint started,
+    bint keep,
+) noexcept nogil:
+    """The best of one window over the tile's columns, taken into what earlier columns gave if there were any.
+
+    Returns whether there is a best now.
+    """
+    cdef int64_t first, last, k, at
+    cdef int64_t block = tile.block, step = axis.dilation * tile.block
+    if not taps_of(axis, tile, o, &first, &last):
+        return started
+    best += (o - tile.first) * block
+    taps += (o - tile.first) * block
+    at = (window_start(axis, o) - tile.begin) * block + first * step
+    if started:
+        join_column[Vec, Tap](best, taps, columns + at, column_taps + at, <uint32_t> first, block, keep)
+    elif first == 0 and last > 0:
+        join_columns[Vec, Tap](best, taps, columns + at, column_taps + at, columns + at + step, column_taps + at + step,
+                               1, block, keep)
+        at += step
+        first = 1
     else:
-        for j in range(lanes):
-            offsets[j * stride] = <uint8_t> which[j]
+        copy_column[Vec, Tap](best, taps, columns + at, column_taps + at, <uint32_t> first, block, keep)
+    for k in range(first + 1, last + 1):
+        at += step
+        join_column[Vec, Tap](best, taps, columns + at, column_taps + at, <uint32_t> k, block, keep)
+    return True
 
 
-cdef inline void write_short_indices(
-    i32_r narrow, i64_r wide, const int32_t* which, const Geometry* g, int64_t origin, int64_t origin_step,
-    Py_ssize_t lanes, Py_ssize_t stride,
+cdef inline void pick(
+    Vec best, Tap taps, Vec a, Tap taps_a, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t block, bint keep,
 ) noexcept nogil:
-    """Indices for windows of at most 255 taps in planes below 2^31: no division, in 32 bits."""
-    cdef Py_ssize_t j
-    cdef uint32_t tap, row, depth, index
-    cdef uint32_t rows = <uint32_t> g.axes[1].taps, columns = <uint32_t> g.axes[2].taps
-    # tap * (65536 // n + 1) >> 16 is tap // n for all tap and n below 256.
-    cdef uint32_t per_row = 65536 // columns + 1, per_depth = 65536 // rows + 1
-    cdef uint32_t column_step = <uint32_t> g.axes[2].dilation
-    cdef uint32_t row_step = <uint32_t> (g.axes[1].dilation * g.axes[2].size)
-    cdef uint32_t depth_step = <uint32_t> (g.axes[0].dilation * g.axes[1].size * g.axes[2].size)
-    cdef uint32_t base = <uint32_t> origin, step = <uint32_t> origin_step
-    for j in range(lanes):
-        tap = <uint32_t> which[j]
-        row = (tap * per_row) >> 16
-        depth = (row * per_depth) >> 16
-        index = base + <uint32_t> j * step + depth * depth_step
-        index += (row - depth * rows) * row_step + (tap - row * columns) * column_step
-        if wide != NULL:
-            wide[j * stride] = <int32_t> index
-        else:
-            narrow[j * stride] = <int32_t> index
+    """Every step-th column."""
+    cdef Py_ssize_t o, c
+    for o in range(windows):
+        for c in range(block):
+            best[o * block + c] = a[o * step + c]
+            if keep:
+                taps[o * block + c] = taps_a[o * step + c]
 
 
-cdef inline void write_long_indices(
-    i32_r narrow, i64_r wide, const int32_t* which, const Geometry* g, int64_t origin, int64_t origin_step,
-    Py_ssize_t lanes, Py_ssize_t stride,
+cdef inline void pool_whole_windows(
+    Vec columns, Tap column_taps, Vec spare, Tap spare_taps, Vec best, Tap taps, const Axis* axis, const Tile* tile,
+    int64_t begin, int64_t end, bint keep,
 ) noexcept nogil:
-    """Indices for any window and any plane."""
-    cdef Py_ssize_t j
-    cdef int64_t tap, row, index
-    for j in range(lanes):
-        row = which[j] // g.axes[2].taps
-        tap = which[j] - row * g.axes[2].taps
-        index = row // g.axes[1].taps * g.axes[0].dilation * g.axes[1].size
-        index = (index + row % g.axes[1].taps * g.axes[1].dilation) * g.axes[2].size + tap * g.axes[2].dilation
-        index += origin + j * origin_step
-        if wide != NULL:
-            wide[j * stride] = index
-        else:
-            narrow[j * stride] = <int32_t> index
+    """The best of a range of windows that lie in the tile, by doubling: of 1, 2, 4, ... neighbouring columns at a time.
 
-
-cdef void write_indices(
-    void* indices, bint wide, int64_t position, const int32_t* which, const Geometry* g, int64_t origin,
-    int64_t origin_step, Py_ssize_t lanes, Py_ssize_t stride,
-) noexcept nogil:
-    """Turn taps into plane positions: `origin` is that of the first lane's window, each lane is a step further."""
-    cdef bint short = g.taps <= OFFSET_TAPS and g.plane <= INT32_PLANE
-    cdef i32_r narrow = <i32_r> indices
-    cdef i64_r long = <i64_r> indices
-    if short and wide:
-        write_short_indices(<i32_r> NULL, long + position, which, g, origin, origin_step, lanes, stride)
-    elif short and stride == 1:
-        write_short_indices(narrow + position, <i64_r> NULL, which, g, origin, origin_step, lanes, 1)
-    elif short:
-        write_short_indices(narrow + position, <i64_r> NULL, which, g, origin, origin_step, lanes, stride)
-    elif wide:
-        write_long_indices(<i32_r> NULL, long + position, which, g, origin, origin_step, lanes, stride)
+    Two such runs that overlap make a window of any size. Destroys the columns.
+    """
+    cdef int64_t reach = 1, more, offset
+    cdef int64_t block = tile.block
+    cdef Py_ssize_t count = (tile.end - tile.begin) * block
+    cdef Vec a = columns, b = spare, swap
+    cdef Tap taps_a = column_taps, taps_b = spare_taps, swap_taps
+    while reach < axis.taps:
+        more = min(reach, axis.taps - reach)
+        offset = more * axis.dilation * block
+        count -= offset
+        join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, keep)
+        swap, a, b = a, b, a
+        swap_taps, taps_a, taps_b = taps_a, taps_b, taps_a
+        reach += more
+    offset = (window_start(axis, begin) - tile.begin) * block
+    best += (begin - tile.first) * block
+    taps += (begin - tile.first) * block
+    if block == 1 and axis.stride == 2:
+        pick[Vec, Tap](best, taps, a + offset, taps_a + offset, end - begin, 2, 1, keep)
+    elif block == 1:
+        pick[Vec, Tap](best, taps, a + offset, taps_a + offset, end - begin, axis.stride, 1, keep)
     else:
-        write_long_indices(narrow + position, <i64_r> NULL, which, g, origin, origin_step, lanes, stride)
+        pick[Vec, Tap](best, taps, a + offset, taps_a + offset, end - begin, axis.stride * block, block, keep)
 
 
-cdef inline void pool_block(
-    Vec outputs, const MaxPool* job, const Span* span, Vec x, int64_t position, int64_t channel, Py_ssize_t lanes,
-    Py_ssize_t stride_in, Py_ssize_t stride_out, int64_t origin_step,
+cdef inline bint doubling_pays(const Axis* axis, int64_t block) noexcept nogil:
+    """Whether all of a line's columns together cost less than the windows one by one."""
+    cdef int64_t steps = 1, reach = 2
+    if block < FEW_CHANNELS:
+        return True
+    while reach < axis.taps:
+        reach *= 2
+        steps += 1
+    return axis.taps > 2 and steps * axis.stride < axis.taps - 1
+
+
+cdef inline void pool_tile(
+    Vec x, Vec columns, Tap column_taps, const MaxPool* job, Tile* tile, const int64_t* window, int64_t row, bint keep,
 ) noexcept nogil:
-    """Pool up to LANES lanes and write everything that was asked for."""
-    cdef int32_t which[LANES]
-    cdef bint keep = job.indices != NULL or job.offsets != NULL
-    pool_lanes[Vec](x + channel, outputs + position, which, &job.geometry, span, lanes, stride_in, stride_out, keep)
+    """Pool the windows of a tile; its columns are taken in pieces if a line does not hold them all."""
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef Vec spare = columns + LINE, best = columns + 2 * LINE
+    cdef Tap spare_taps = column_taps + LINE, taps = column_taps + 2 * LINE
+    cdef int64_t begin = tile.begin, end = tile.end, o, whole_begin, whole_end
+    cdef int64_t position = (row * axis.pooled + tile.first) * g.inner + tile.channel
+    cdef bint started = False, ended
+    while begin < end:
+        tile.begin = begin
+        tile.end = min(end, begin + LINE // tile.block)
+        pool_rows[Vec, Tap](x, columns, column_taps, g, tile, window, keep)
+        whole_begin = whole_end = tile.last + 1
+        if doubling_pays(axis, tile.block):
+            whole_windows_of(axis, tile, &whole_begin, &whole_end)
+        ended = started
+        for o in range(tile.first, whole_begin):
+            ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, keep)
+        for o in range(whole_end, tile.last + 1):
+            ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, keep)
+        if whole_begin < whole_end:
+            pool_whole_windows[Vec, Tap](columns, column_taps, spare, spare_taps, best, taps, axis, tile, whole_begin,
+                                         whole_end, keep)
+        # Only a tile of one window comes in pieces.
+        started = ended
+        begin = tile.end
+    put_lanes(<char*> job.outputs + position * sizeof(best[0]), best, tile, g.inner, sizeof(best[0]), job.past_cache)
     if job.offsets != NULL:
-        write_offsets(job.offsets + position, which, lanes, stride_out)
+        put_offsets[Tap](job.offsets + position, taps, tile, g.inner)
     if job.indices != NULL:
-        write_indices(job.indices, job.wide_indices, position, which, &job.geometry, span.origin, origin_step,
-                      lanes, stride_out)
+        put_indices[Tap](job.indices, job.wide_indices, position, taps, g, tile, window, job.past_cache)
 
 
-cdef inline void pool_windows(
-    Vec outputs, const MaxPool* job, Span* span, Vec x, int64_t row_origin, int64_t position,
-    int64_t begin, int64_t end, int64_t channel_begin, int64_t channel_end,
-) noexcept nogil:
-    """Pool a range of windows of one row; lanes are channels."""
+cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off items. `taps` is there for its type."""
     cdef const Geometry* g = &job.geometry
-    cdef int64_t o, channel
-    for o in range(begin, end):
-        valid_taps(&g.axes[2], o, &span.first[2], &span.last[2])
-        span.origin = row_origin + window_start(&g.axes[2], o)
-        channel = channel_begin
-        while channel < channel_end:
-            pool_block[Vec](outputs, job, span, x, position + o * g.inner + channel, channel,
-                            min(<int64_t> LANES, channel_end - channel), 1, 1, 0)
-            channel += LANES
-
-
-cdef inline void pool_columns(
-    Vec outputs, const MaxPool* job, Span* span, Vec x, int64_t row_origin, int64_t position,
-    int64_t begin, int64_t end,
-) noexcept nogil:
-    """Pool a range of windows of one row, all of them whole along it; lanes are columns."""
-    cdef const Geometry* g = &job.geometry
-    cdef int64_t o = begin, channel
-    span.first[2] = 0
-    span.last[2] = g.axes[2].taps - 1
-    while o < end:
-        span.origin = row_origin + window_start(&g.axes[2], o)
-        for channel in range(g.inner):
-            pool_block[Vec](outputs, job, span, x, position + o * g.inner + channel, channel,
-                            min(<int64_t> LANES, end - o), g.axes[2].stride * g.inner, g.inner, g.axes[2].stride)
-        o += LANES
-
-
-cdef void pool_rows(Vec outputs, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
-    cdef const Geometry* g = &job.geometry
-    cdef Vec inputs = <Vec> job.inputs
-    cdef Vec x
-    cdef Span span
-    cdef int64_t item, block, row, plane, d, h, row_origin, position, whole_begin, whole_end
-    whole_windows(&g.axes[2], &whole_begin, &whole_end)
+    cdef const Axis* axis = &g.axes[2]
+    cdef double columns[3 * LINE]
+    cdef uint32_t column_taps[3 * LINE]
+    cdef int64_t window[MAX_RANK]
+    cdef int64_t item, row, block, channel, channel_end
+    cdef Tile tile
+    cdef Vec plane
     for item in range(begin, end):
         row = item // job.blocks
         block = item - row * job.blocks
-        plane = row // (g.axes[0].pooled * g.axes[1].pooled)
-        d = row // g.axes[1].pooled % g.axes[0].pooled
-        h = row % g.axes[1].pooled
-        valid_taps(&g.axes[0], d, &span.first[0], &span.last[0])
-        valid_taps(&g.axes[1], h, &span.first[1], &span.last[1])
-        x = inputs + plane * g.plane * g.inner
-        row_origin = (window_start(&g.axes[0], d) * g.axes[1].size + window_start(&g.axes[1], h)) * g.axes[2].size
-        position = row * g.axes[2].pooled * g.inner
-        if g.inner >= FEW_CHANNELS:
-            pool_windows[Vec](outputs, job, &span, x, row_origin, position, 0, g.axes[2].pooled,
-                              block * g.inner // job.blocks, (block + 1) * g.inner // job.blocks)
-        else:
-            pool_windows[Vec](outputs, job, &span, x, row_origin, position, 0, whole_begin, 0, g.inner)
-            pool_columns[Vec](outputs, job, &span, x, row_origin, position, whole_begin, whole_end)
-            pool_windows[Vec](outputs, job, &span, x, row_origin, position, whole_end, g.axes[2].pooled, 0, g.inner)
+        channel = block * g.inner // job.blocks
+        channel_end = (block + 1) * g.inner // job.blocks
+        window[0] = row // g.axes[1].pooled % g.axes[0].pooled
+        window[1] = row % g.axes[1].pooled
+        plane = x + row // (g.axes[0].pooled * g.axes[1].pooled) * g.plane * g.inner
+        while channel < channel_end:
+            first_tile(&tile, axis, channel, channel_end)
+            while next_tile(&tile, axis):
+                if job.indices != NULL or job.offsets != NULL:
+                    pool_tile[Vec, Tap](plane, <Vec> columns, <Tap> column_taps, job, &tile, window, row, True)
+                else:
+                    pool_tile[Vec, Tap](plane, <Vec> columns, <Tap> column_taps, job, &tile, window, row, False)
+            channel += tile.block
+    if job.past_cache:
+        finish_puts()
 
 
 cdef void max_pool(const void* argument, int64_t begin, int64_t end) noexcept nogil:
     cdef const MaxPool* job = <const MaxPool*> argument
-    if job.element == Element.FLOAT16:
-        pool_rows[f16_r](<f16_r> job.outputs, job, begin, end)
-    elif job.element == Element.BFLOAT16:
-        pool_rows[bf16_r](<bf16_r> job.outputs, job, begin, end)
-    elif job.element == Element.FLOAT32:
-        pool_rows[f32_r](<f32_r> job.outputs, job, begin, end)
+    cdef bint in_8_bits = job.geometry.taps <= OFFSET_TAPS
+    cdef bint in_16_bits = job.geometry.taps <= 0xFFFF
+    if job.element == Element.FLOAT32:
+        pool_items[f32_r, u32_r](<f32_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT64:
-        pool_rows[f64_r](<f64_r> job.outputs, job, begin, end)
+        pool_items[f64_r, u32_r](<f64_r> job.inputs, NULL, job, begin, end)
+    elif job.element == Element.FLOAT16 and in_16_bits:
+        pool_items[f16_r, u16_r](<f16_r> job.inputs, NULL, job, begin, end)
+    elif job.element == Element.FLOAT16:
+        pool_items[f16_r, u32_r](<f16_r> job.inputs, NULL, job, begin, end)
+    elif job.element == Element.BFLOAT16 and in_16_bits:
+        pool_items[bf16_r, u16_r](<bf16_r> job.inputs, NULL, job, begin, end)
+    elif job.element == Element.BFLOAT16:
+        pool_items[bf16_r, u32_r](<bf16_r> job.inputs, NULL, job, begin, end)
+    elif job.element == Element.INT8 and in_8_bits:
+        pool_items[i8_r, u8_r](<i8_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT8:
-        pool_rows[i8_r](<i8_r> job.outputs, job, begin, end)
+        pool_items[i8_r, u32_r](<i8_r> job.inputs, NULL, job, begin, end)
+    elif job.element == Element.UINT8 and in_8_bits:
+        pool_items[u8_r, u8_r](<u8_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT8:
-        pool_rows[u8_r](<u8_r> job.outputs, job, begin, end)
+        pool_items[u8_r, u32_r](<u8_r> job.inputs, NULL, job, begin, end)
+    elif job.element == Element.INT16 and in_16_bits:
+        pool_items[i16_r, u16_r](<i16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT16:
-        pool_rows[i16_r](<i16_r> job.outputs, job, begin, end)
+        pool_items[i16_r, u32_r](<i16_r> job.inputs, NULL, job, begin, end)
+    elif job.element == Element.UINT16 and in_16_bits:
+        pool_items[u16_r, u16_r](<u16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT16:
-        pool_rows[u16_r](<u16_r> job.outputs, job, begin, end)
+        pool_items[u16_r, u32_r](<u16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT32:
-        pool_rows[i32_r](<i32_r> job.outputs, job, begin, end)
+        pool_items[i32_r, u32_r](<i32_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT32:
-        pool_rows[u32_r](<u32_r> job.outputs, job, begin, end)
+        pool_items[u32_r, u32_r](<u32_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT64:
-        pool_rows[i64_r](<i64_r> job.outputs, job, begin, end)
+        pool_items[i64_r, u32_r](<i64_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT64:
-        pool_rows[u64_r](<u64_r> job.outputs, job, begin, end)
-
-
-cdef void max_pool_indices(const void* argument, int64_t begin, int64_t end) noexcept nogil:
-    """Turn the offsets that backward keeps into indices. Offsets that no window has give indices of no meaning."""
-    cdef const MaxPoolIndices* job = <const MaxPoolIndices*> argument
-    cdef const Geometry* g = &job.geometry
-    cdef int32_t which[LANES]
-    cdef int64_t row, o, channel, origin, position, d, h
-    cdef Py_ssize_t j, lanes
-    for row in range(begin, end):
-        d = window_start(&g.axes[0], row // g.axes[1].pooled % g.axes[0].pooled)
-        h = window_start(&g.axes[1], row % g.axes[1].pooled)
-        for o in range(g.axes[2].pooled):
-            origin = (d * g.axes[1].size + h) * g.axes[2].size + window_start(&g.axes[2], o)
-            channel = 0
-            while channel < g.inner:
-                lanes = min(<int64_t> LANES, g.inner - channel)
-                position = (row * g.axes[2].pooled + o) * g.inner + channel
-                for j in range(lanes):
-                    which[j] = job.offsets[position + j]
-                write_indices(job.indices, job.wide_indices, position, which, g, origin, 0, lanes, 1)
-                channel += LANES
+        pool_items[u64_r, u32_r](<u64_r> job.inputs, NULL, job, begin, end)

@@ -5,6 +5,10 @@
 # number of threads.
 
 
+cdef enum:
+    LANES = 256         # that move together: their sums, or their indices, stay in the first-level cache
+
+
 cdef inline Real kept(Real value, bint keep) noexcept nogil:
     """A value or zero. As an argument the value is read either way, and a loop without branches is vectorised."""
     return value if keep else <Real> 0

@@ -19,6 +19,7 @@ cdef struct MaxPool:
     void* indices           # NULL unless asked for
     bint wide_indices       # int64 instead of int32
     uint8_t* offsets        # NULL unless asked for
+    bint past_cache         # the results are larger than the cache
 
 # Gradient of pooling. Items are the rows of the unpooled side: outer x depth x height.
 cdef struct MaxPoolBackward:
@@ -27,6 +28,7 @@ cdef struct MaxPoolBackward:
     const void* gradients
     const uint8_t* offsets
     void* outputs
+    bint past_cache         # the result is larger than the cache
 
 # Offsets to indices. Items are the rows of the pooled side: outer x depth x height.
 cdef struct MaxPoolIndices:
@@ -41,6 +43,7 @@ cdef struct AveragePool:
     Geometry geometry
     Element element
     int64_t blocks
+    bint past_cache             # the result is larger than the cache
     bint count_include_pad
     int64_t divisor_override    # 0 divides by the number of elements
     const void* inputs

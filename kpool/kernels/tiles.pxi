@@ -1,0 +1,122 @@
+# How a row of windows is cut into tiles that fit the first-level cache, and how results leave it.
+
+cdef extern from *:
+    """
+    #include <string.h>
+    #if defined(__SSE2__)
+    #include <immintrin.h>
+    #endif
+
+    /* Copies to memory. `past_cache` tells it not to go through the cache, where the data would only be in the way. */
+    static inline void kp_put(void* to, const void* from, size_t size, int past_cache) {
+    #if defined(__SSE2__)
+        if (past_cache && size >= 256) {
+            char* target = (char*) to;
+            const char* source = (const char*) from;
+            size_t head = (64 - ((uintptr_t) target & 63)) & 63;
+            memcpy(target, source, head);
+            target += head, source += head, size -= head;
+            for (; size >= 64; target += 64, source += 64, size -= 64) {
+    #if defined(__AVX512F__)
+                _mm512_stream_si512((__m512i*) target, _mm512_loadu_si512(source));
+    #elif defined(__AVX__)
+                _mm256_stream_si256((__m256i*) target, _mm256_loadu_si256((const __m256i*) source));
+                _mm256_stream_si256((__m256i*) target + 1, _mm256_loadu_si256((const __m256i*) source + 1));
+    #else
+                for (int i = 0; i < 4; i++)
+                    _mm_stream_si128((__m128i*) target + i, _mm_loadu_si128((const __m128i*) source + i));
+    #endif
+            }
+            memcpy(target, source, size);
+            return;
+        }
+    #endif
+        memcpy(to, from, size);
+    }
+
+    /* Makes what was put past the cache visible to other threads before anything that follows. */
+    static inline void kp_finish_puts(void) {
+    #if defined(__SSE2__)
+        _mm_sfence();
+    #endif
+    }
+    """
+    void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
+    void finish_puts "kp_finish_puts" () noexcept nogil
+
+cdef enum:
+    LINE = 2048         # elements of a line of columns, or of windows
+    NARROW = 16         # channels in the narrowest block
+    FEW_CHANNELS = 8    # below this many, a loop over the channels of one window is too short
+
+# What one pass covers: windows [first, last] and the columns they reach, for `block` channels from `channel` on.
+cdef struct Tile:
+    int64_t first
+    int64_t last
+    int64_t begin       # first column
+    int64_t end         # one past the last
+    int64_t channel
+    int64_t block
+
+
+cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
+    """Columns from the first tap of a window to the last, of the largest if they differ."""
+    return (axis.taps - 1) * axis.dilation + 1
+
+
+cdef inline int64_t block_for(const Axis* axis, int64_t channels) noexcept nogil:
+    """Channels to take at a time: few where windows are wide and overlap, so that a line holds several of them."""
+    cdef int64_t block = min(channels, <int64_t> LINE)
+    if overlaps(axis):
+        block = min(block, max(<int64_t> NARROW, LINE // (4 * min(axis.size, reach_of(axis))) // NARROW * NARROW))
+    return block
+
+
+cdef inline void first_tile(Tile* tile, const Axis* axis, int64_t channel, int64_t channel_end) noexcept nogil:
+    """Begin with a block of channels; `next_tile` follows."""
+    tile.channel = channel
+    tile.block = min(channel_end - channel, block_for(axis, channel_end - channel))
+    tile.last = -1
+
+
+cdef inline bint next_tile(Tile* tile, const Axis* axis) noexcept nogil:
+    """Go on to the windows that a line holds, at least one; whether there are any left."""
+    cdef int64_t capacity = LINE // tile.block
+    cdef int64_t windows
+    if axis.adaptive:
+        windows = (capacity - reach_of(axis) - 1) * axis.pooled // axis.size
+    else:
+        windows = (capacity - reach_of(axis)) // axis.stride + 1
+    windows = max(1, min(windows, capacity))
+    tile.first = tile.last + 1
+    tile.last = min(axis.pooled, tile.first + windows) - 1
+    if tile.first >= axis.pooled:
+        return False
+    tile.begin = max(0, window_start(axis, tile.first))
+    tile.end = min(axis.size, window_start(axis, tile.last) + reach_of(axis))
+    return True
+
+
+cdef inline void whole_windows_of(const Axis* axis, const Tile* tile, int64_t* begin, int64_t* end) noexcept nogil:
+    """The range of a tile's windows that lie in its columns with all their taps; empty at the tile's end if none do."""
+    cdef int64_t room = tile.end - 1 - (axis.taps - 1) * axis.dilation + axis.before
+    whole_windows(axis, begin, end)
+    begin[0] = max(begin[0], tile.first)
+    if not axis.adaptive and window_start(axis, begin[0]) < tile.begin:
+        begin[0] += ceil_div(tile.begin - window_start(axis, begin[0]), axis.stride)
+    end[0] = min(end[0], tile.last + 1, room // axis.stride + 1) if room >= 0 else 0
+    if begin[0] >= end[0]:
+        begin[0] = end[0] = tile.last + 1
+
+
+cdef inline bint taps_of(
+    const Axis* axis, const Tile* tile, int64_t o, int64_t* first, int64_t* last,
+) noexcept nogil:
+    """The first and the last tap of a window that lie in a tile's columns; whether there are any."""
+    cdef int64_t start = window_start(axis, o)
+    valid_taps(axis, o, first, last)
+    if start < tile.begin:
+        first[0] = max(first[0], ceil_div(tile.begin - start, axis.dilation))
+    if start + last[0] * axis.dilation >= tile.end:
+        last[0] = (tile.end - 1 - start) // axis.dilation if tile.end > start else -1
+    return first[0] <= last[0]
