@@ -40,6 +40,8 @@ FLAGS = [
     # Kernels go by an element's width, so they read floats as words of the same size.
     "-fno-strict-aliasing",
     "-fvisibility=hidden",
+    # Cython writes every combination of fused types; the kernels use some.
+    "-Wno-unused-function",
 ]
 
 # The kernels call their loops with literal flags; each call must become a loop of its own.
@@ -76,6 +78,8 @@ class BuildExtensions(build_ext):
             subprocess.run([*self.compiler.compiler_so, "-shared", soname, str(source), "-o", str(library)], check=True)
             native = next(e for e in self.extensions if e.name == "kpool.tf.native")
             native.extra_link_args = ["-Wl,--no-as-needed", str(library)]
+        # One compiler per core: a set of kernels takes half a minute.
+        self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
 

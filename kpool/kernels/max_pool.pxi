@@ -83,7 +83,7 @@ cdef void take_some_rows(
         take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 3, False, False)
 
 
-cdef inline void take_columns_of_rows(
+cdef void take_columns_of_rows(
     Vec best, Tap taps, Vec* x, uint32_t* numbers, const Geometry* g, const Tile* tile, int rows, bint first, bint keep,
 ) noexcept nogil:
     """Take rows, given by where they begin, into the columns of a tile. Where two are left over, one is taken twice."""
@@ -104,7 +104,7 @@ cdef inline void take_columns_of_rows(
             x[i] += g.inner
 
 
-cdef inline void pool_rows(
+cdef void pool_rows(
     Vec x, Vec best, Tap taps, const Geometry* g, const Tile* tile, const int64_t* window, bint keep,
 ) noexcept nogil:
     """The best of each of a tile's columns over the rows of a window, the last of them first. `x` is the plane."""
@@ -198,6 +198,22 @@ cdef inline bint pool_window(
     return True
 
 
+cdef bint pool_windows(
+    Vec columns, Tap column_taps, Vec best, Tap taps, const Axis* axis, const Tile* tile, int64_t begin, int64_t end,
+    bint started, bint keep,
+) noexcept nogil:
+    """The same for a range of windows, one by one."""
+    cdef int64_t o
+    cdef bint ended = started
+    if keep:
+        for o in range(begin, end):
+            ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, True)
+    else:
+        for o in range(begin, end):
+            ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, False)
+    return ended
+
+
 cdef inline void pick(
     Vec best, Tap taps, Vec a, Tap taps_a, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t block, bint keep,
 ) noexcept nogil:
@@ -210,7 +226,7 @@ cdef inline void pick(
                 taps[o * block + c] = taps_a[o * step + c]
 
 
-cdef inline void pool_whole_windows(
+cdef void pool_whole_windows(
     Vec columns, Tap column_taps, Vec spare, Tap spare_taps, Vec best, Tap taps, const Axis* axis, const Tile* tile,
     int64_t begin, int64_t end, bint keep,
 ) noexcept nogil:
@@ -227,7 +243,10 @@ cdef inline void pool_whole_windows(
         more = min(reach, axis.taps - reach)
         offset = more * axis.dilation * block
         count -= offset
-        join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, keep)
+        if keep:
+            join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, True)
+        else:
+            join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, False)
         swap, a, b = a, b, a
         swap_taps, taps_a, taps_b = taps_a, taps_b, taps_a
         reach += more
@@ -253,17 +272,18 @@ cdef inline bint doubling_pays(const Axis* axis, int64_t block) noexcept nogil:
     return axis.taps > 2 and steps * axis.stride < axis.taps - 1
 
 
-cdef inline void pool_tile(
-    Vec x, Vec columns, Tap column_taps, const MaxPool* job, Tile* tile, const int64_t* window, int64_t row, bint keep,
+cdef void pool_tile(
+    Vec x, Vec columns, Tap column_taps, const MaxPool* job, Tile* tile, const int64_t* window, int64_t row,
 ) noexcept nogil:
     """Pool the windows of a tile; its columns are taken in pieces if a line does not hold them all."""
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef Vec spare = columns + LINE, best = columns + 2 * LINE
     cdef Tap spare_taps = column_taps + LINE, taps = column_taps + 2 * LINE
-    cdef int64_t begin = tile.begin, end = tile.end, o, whole_begin, whole_end
+    cdef int64_t begin = tile.begin, end = tile.end, whole_begin, whole_end
     cdef int64_t position = (row * axis.pooled + tile.first) * g.inner + tile.channel
     cdef bint started = False, ended
+    cdef bint keep = job.indices != NULL or job.offsets != NULL
     while begin < end:
         tile.begin = begin
         tile.end = min(end, begin + LINE // tile.block)
@@ -271,11 +291,11 @@ cdef inline void pool_tile(
         whole_begin = whole_end = tile.last + 1
         if doubling_pays(axis, tile.block):
             whole_windows_of(axis, tile, &whole_begin, &whole_end)
-        ended = started
-        for o in range(tile.first, whole_begin):
-            ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, keep)
-        for o in range(whole_end, tile.last + 1):
-            ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, keep)
+        ended = pool_windows[Vec, Tap](columns, column_taps, best, taps, axis, tile, tile.first, whole_begin, started,
+                                       keep)
+        if whole_end <= tile.last:
+            ended = pool_windows[Vec, Tap](columns, column_taps, best, taps, axis, tile, whole_end, tile.last + 1,
+                                           started, keep)
         if whole_begin < whole_end:
             pool_whole_windows[Vec, Tap](columns, column_taps, spare, spare_taps, best, taps, axis, tile, whole_begin,
                                          whole_end, keep)
@@ -310,10 +330,7 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
         while channel < channel_end:
             first_tile(&tile, axis, channel, channel_end)
             while next_tile(&tile, axis):
-                if job.indices != NULL or job.offsets != NULL:
-                    pool_tile[Vec, Tap](plane, <Vec> columns, <Tap> column_taps, job, &tile, window, row, True)
-                else:
-                    pool_tile[Vec, Tap](plane, <Vec> columns, <Tap> column_taps, job, &tile, window, row, False)
+                pool_tile[Vec, Tap](plane, <Vec> columns, <Tap> column_taps, job, &tile, window, row)
             channel += tile.block
     if job.past_cache:
         finish_puts()

@@ -13,7 +13,7 @@ cdef inline void put_lanes(
         put(to + o * inner * width, <const char*> lanes + o * tile.block * width, tile.block * width, past_cache)
 
 
-cdef inline void put_offsets(uint8_t* to, Tap taps, const Tile* tile, int64_t inner) noexcept nogil:
+cdef void put_offsets(uint8_t* to, Tap taps, const Tile* tile, int64_t inner) noexcept nogil:
     cdef uint8_t offsets[LINE]
     cdef Py_ssize_t j
     if Tap is u8_r:
@@ -94,7 +94,7 @@ cdef inline void long_positions(
                 narrow[j] = <int32_t> position
 
 
-cdef inline void put_indices(
+cdef void put_indices(
     void* indices, bint wide, int64_t to, Tap taps, const Geometry* g, const Tile* tile, const int64_t* window,
     bint past_cache,
 ) noexcept nogil:
