@@ -6,8 +6,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
 from kpool.kernels.elements cimport element_size
-from kpool.kernels.geometry cimport Geometry
-from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
+from kpool.kernels.geometry cimport INT32_PLANE, Geometry, overlaps
+from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move, Place
 from kpool.kernels.threads cimport Work, parallel_for
 
 cdef extern from *:
@@ -112,10 +112,31 @@ cdef void run_max_pool(MaxPool* job) noexcept nogil:
     run(kernels.max_pool, job, g, rows * job.blocks, max(reads, traffic(g, 1)) * element_size(job.element))
 
 
+cdef void run_place(Place* job) noexcept nogil:
+    cdef const Geometry* g = &job.geometry
+    cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
+    cdef double size = traffic(g, element_size(job.element))
+    job.blocks = channel_blocks(rows, g.inner)
+    job.past_cache = past_cache(size)
+    job.found = 0
+    run(kernels.place_back, job, g, rows * job.blocks, size)
+
+
 cdef void run_max_pool_backward(const MaxPoolBackward* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
-    run(kernels.max_pool_backward, job, g, g.outer * g.axes[0].size * g.axes[1].size,
-        traffic(g, element_size(job.element)))
+    cdef Place place
+    if overlaps(&g.axes[0]) or overlaps(&g.axes[1]) or overlaps(&g.axes[2]):
+        run(kernels.max_pool_backward, job, g, g.outer * g.axes[0].size * g.axes[1].size,
+            traffic(g, element_size(job.element)))
+        return
+    # Nothing is added up, so a copy will do.
+    place.geometry = job.geometry
+    place.element = job.element
+    place.inputs = job.gradients
+    place.keys = job.offsets
+    place.key_width = 1
+    place.outputs = job.outputs
+    run_place(&place)
 
 
 cdef void run_max_pool_indices(const MaxPoolIndices* job) noexcept nogil:
@@ -146,6 +167,19 @@ cdef void run_move(Work work, Move* job) noexcept nogil:
 
 
 cdef void run_scatter_last(Move* job) noexcept nogil:
+    cdef const Geometry* g = &job.geometry
+    cdef Place place
+    if job.wide_indices or g.plane <= INT32_PLANE:
+        # Indices of max pooling lie in their own windows.
+        place.geometry = job.geometry
+        place.element = job.element
+        place.inputs = job.inputs
+        place.keys = job.indices
+        place.key_width = 8 if job.wide_indices else 4
+        place.outputs = job.outputs
+        run_place(&place)
+        if place.found == g.outer * g.inner * g.windows:
+            return
     run_move(kernels.scatter_last, job)
 
 

@@ -111,6 +111,12 @@ ctypedef fused Tap:
     u16_r
     u32_r
 
+# What says where an element was: its offset in the window, or its index.
+ctypedef fused Key:
+    u8_r
+    i32_r
+    i64_r
+
 # Everything that can be moved: a copy knows only widths.
 ctypedef fused WordVec:
     u8_r

@@ -302,7 +302,8 @@ cdef void pool_tile(
         # Only a tile of one window comes in pieces.
         started = ended
         begin = tile.end
-    put_lanes(<char*> job.outputs + position * sizeof(best[0]), best, tile, g.inner, sizeof(best[0]), job.past_cache)
+    put_lanes(<char*> job.outputs + position * sizeof(best[0]), best, tile.last - tile.first + 1, tile.block, g.inner,
+              sizeof(best[0]), job.past_cache)
     if job.offsets != NULL:
         put_offsets[Tap](job.offsets + position, taps, tile, g.inner)
     if job.indices != NULL:

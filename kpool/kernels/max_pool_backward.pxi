@@ -1,9 +1,8 @@
-# The gradient of max pooling, from the offsets that forward kept: one byte per window and channel.
+# The gradient of max pooling with windows that overlap, from the offsets that forward kept.
 #
-# Work is divided by rows of the unpooled side, and a row collects what every window above it has to give, in row-major
+# Work is divided by rows of the unpooled side, and a row adds up what every window above it has to give, in row-major
 # order of the windows. So each element is written by one thread, and the order of additions is the same for any
 # number of threads.
-
 
 cdef enum:
     LANES = 256         # that move together: their sums, or their indices, stay in the first-level cache
@@ -15,37 +14,19 @@ cdef inline Real kept(Real value, bint keep) noexcept nogil:
 
 
 cdef inline void give(
-    RealVec row, RealVec gradients, u8_r offsets, int64_t tap, Py_ssize_t lanes,
-    Py_ssize_t stride_row, Py_ssize_t stride, bint add,
+    RealVec row, RealVec gradients, u8_r offsets, int64_t tap, Py_ssize_t lanes, Py_ssize_t stride_row, Py_ssize_t stride,
 ) noexcept nogil:
-    """Hand each lane's gradient to the row if this tap won. Called with a literal for `add`."""
+    """Hand each lane's gradient to the row if this tap won."""
     cdef Py_ssize_t j
     cdef uint8_t winner = <uint8_t> tap
     for j in range(lanes):
-        if not add:
-            row[j * stride_row] = kept(gradients[j * stride], offsets[j * stride] == winner)
-        elif RealVec is f32_r or RealVec is f64_r:
+        # The half types are added up elsewhere.
+        if RealVec is f32_r or RealVec is f64_r:
             row[j * stride_row] += kept(gradients[j * stride], offsets[j * stride] == winner)
 
 
-cdef inline void give_strided(
-    RealVec row, RealVec gradients, u8_r offsets, int64_t tap, Py_ssize_t lanes,
-    Py_ssize_t stride_row, Py_ssize_t stride, bint add,
-) noexcept nogil:
-    """Choose the loop for the strides and the flag."""
-    if stride_row == 1 and stride == 1:
-        if add:
-            give[RealVec](row, gradients, offsets, tap, lanes, 1, 1, True)
-        else:
-            give[RealVec](row, gradients, offsets, tap, lanes, 1, 1, False)
-    elif add:
-        give[RealVec](row, gradients, offsets, tap, lanes, stride_row, stride, True)
-    else:
-        give[RealVec](row, gradients, offsets, tap, lanes, stride_row, stride, False)
-
-
 cdef inline void give_row(
-    RealVec row, RealVec gradients, u8_r offsets, const Geometry* g, int64_t first_tap, bint add,
+    RealVec row, RealVec gradients, u8_r offsets, const Geometry* g, int64_t first_tap,
 ) noexcept nogil:
     """Hand on the gradients of one row of windows, `first_tap` being the row's first tap in the windows."""
     cdef const Axis* axis = &g.axes[2]
@@ -55,8 +36,8 @@ cdef inline void give_row(
             valid_taps(axis, o, &begin, &end)
             for tap in range(begin, end + 1):
                 position = window_start(axis, o) + tap * axis.dilation
-                give_strided[RealVec](row + position * g.inner, gradients + o * g.inner, offsets + o * g.inner,
-                                      first_tap + tap, g.inner, 1, 1, add)
+                give[RealVec](row + position * g.inner, gradients + o * g.inner, offsets + o * g.inner,
+                              first_tap + tap, g.inner, 1, 1)
         return
     for tap in range(axis.taps - 1, -1, -1):
         # The windows whose tap lies inside the row; from the last tap on, they reach an element in ascending order.
@@ -66,9 +47,9 @@ cdef inline void give_row(
         if begin < end:
             position += begin * axis.stride
             for o in range(g.inner):
-                give_strided[RealVec](row + position * g.inner + o, gradients + begin * g.inner + o,
-                                      offsets + begin * g.inner + o, first_tap + tap, end - begin,
-                                      axis.stride * g.inner, g.inner, add)
+                give[RealVec](row + position * g.inner + o, gradients + begin * g.inner + o,
+                              offsets + begin * g.inner + o, first_tap + tap, end - begin, axis.stride * g.inner,
+                              g.inner)
 
 
 cdef inline void collect_half(
@@ -124,45 +105,42 @@ cdef void collect_half_row(
             channel += LANES
 
 
+cdef void collect_row(
+    RealVec outputs, RealVec gradients, const uint8_t* offsets, const Geometry* g, int64_t d, int64_t h,
+) noexcept nogil:
+    """One row of float32 or float64. `outputs` is its plane's, as `gradients` and `offsets` are."""
+    cdef int64_t od, oh, first_d, last_d, first_h, last_h, kd, kh, position
+    cdef int64_t width = g.axes[2].size * g.inner
+    cdef RealVec row = outputs + (d * g.axes[1].size + h) * width
+    memset(row, 0, width * sizeof(row[0]))
+    covering_windows(&g.axes[0], d, &first_d, &last_d)
+    covering_windows(&g.axes[1], h, &first_h, &last_h)
+    for od in range(first_d, last_d + 1):
+        kd = tap_on(&g.axes[0], d, od)
+        if kd < 0:
+            continue
+        for oh in range(first_h, last_h + 1):
+            kh = tap_on(&g.axes[1], h, oh)
+            if kh >= 0:
+                position = (od * g.axes[1].pooled + oh) * g.axes[2].pooled * g.inner
+                give_row[RealVec](row, gradients + position, <u8_r> offsets + position, g,
+                                  (kd * g.axes[1].taps + kh) * g.axes[2].taps)
+
+
 cdef void backward_rows(RealVec outputs, const MaxPoolBackward* job, int64_t begin, int64_t end) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef RealVec gradients = <RealVec> job.gradients
-    cdef int64_t row, plane, d, h, od, oh, first_d, last_d, first_h, last_h, kd, kh, position, covered
-    cdef int64_t width = g.axes[2].size * g.inner
-    cdef bint shared = overlaps(&g.axes[0]) or overlaps(&g.axes[1]) or overlaps(&g.axes[2])
-    # Windows that tile the row leave a gap nowhere but at its end.
-    cdef bint tiled = g.axes[2].dilation == 1 and g.axes[2].stride == g.axes[2].taps and not shared
-    cdef bint given
+    cdef int64_t row, plane, d, h
     for row in range(begin, end):
         h = row % g.axes[1].size
         d = row // g.axes[1].size % g.axes[0].size
-        plane = row // (g.axes[1].size * g.axes[0].size)
+        plane = row // (g.axes[1].size * g.axes[0].size) * g.inner
         if RealVec is f16_r or RealVec is bf16_r:
-            if shared:
-                collect_half_row[RealVec](outputs + plane * g.plane * g.inner, gradients + plane * g.windows * g.inner,
-                                          job.offsets + plane * g.windows * g.inner, g, d, h)
-                continue
-        given = False
-        if not tiled:
-            memset(outputs + row * width, 0, width * sizeof(outputs[0]))
-        covering_windows(&g.axes[0], d, &first_d, &last_d)
-        covering_windows(&g.axes[1], h, &first_h, &last_h)
-        for od in range(first_d, last_d + 1):
-            kd = tap_on(&g.axes[0], d, od)
-            if kd < 0:
-                continue
-            for oh in range(first_h, last_h + 1):
-                kh = tap_on(&g.axes[1], h, oh)
-                if kh < 0:
-                    continue
-                position = ((plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * g.axes[2].pooled * g.inner
-                give_row[RealVec](outputs + row * width, gradients + position, <u8_r> job.offsets + position, g,
-                                  (kd * g.axes[1].taps + kh) * g.axes[2].taps, shared)
-                given = True
-        if tiled:
-            covered = min(g.axes[2].size, g.axes[2].pooled * g.axes[2].stride - g.axes[2].before) if given else 0
-            memset(outputs + row * width + covered * g.inner, 0,
-                   (g.axes[2].size - covered) * g.inner * sizeof(outputs[0]))
+            collect_half_row[RealVec](outputs + plane * g.plane, gradients + plane * g.windows,
+                                      job.offsets + plane * g.windows, g, d, h)
+        else:
+            collect_row[RealVec](outputs + plane * g.plane, gradients + plane * g.windows,
+                                 job.offsets + plane * g.windows, g, d, h)
 
 
 cdef void max_pool_backward(const void* argument, int64_t begin, int64_t end) noexcept nogil:

@@ -1,27 +1,16 @@
 # From the taps that won to what is returned: offsets of one byte, and indices, the positions in the plane.
 
 
-cdef inline void put_lanes(
-    char* to, const void* lanes, const Tile* tile, int64_t inner, size_t width, bint past_cache,
-) noexcept nogil:
-    """Write a tile's lanes, of `width` bytes each, to their row."""
-    cdef int64_t o, windows = tile.last - tile.first + 1
-    if tile.block == inner:
-        put(to, lanes, windows * inner * width, past_cache)
-        return
-    for o in range(windows):
-        put(to + o * inner * width, <const char*> lanes + o * tile.block * width, tile.block * width, past_cache)
-
-
 cdef void put_offsets(uint8_t* to, Tap taps, const Tile* tile, int64_t inner) noexcept nogil:
     cdef uint8_t offsets[LINE]
+    cdef int64_t windows = tile.last - tile.first + 1
     cdef Py_ssize_t j
     if Tap is u8_r:
-        put_lanes(<char*> to, taps, tile, inner, 1, False)
+        put_lanes(<char*> to, taps, windows, tile.block, inner, 1, False)
     else:
-        for j in range((tile.last - tile.first + 1) * tile.block):
+        for j in range(windows * tile.block):
             offsets[j] = <uint8_t> taps[j]
-        put_lanes(<char*> to, offsets, tile, inner, 1, False)
+        put_lanes(<char*> to, offsets, windows, tile.block, inner, 1, False)
 
 
 cdef inline void short_positions(i32_r positions, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:
@@ -102,10 +91,11 @@ cdef void put_indices(
     cdef int32_t positions[LINE]
     cdef int32_t narrow[LINE]
     cdef int64_t long[LINE]
+    cdef int64_t windows = tile.last - tile.first + 1
     cdef int64_t origin = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
     origin *= g.axes[2].size
     if g.taps <= 1 << 20 and g.plane <= INT32_PLANE:
-        short_positions[Tap](positions, taps, g, (tile.last - tile.first + 1) * tile.block)
+        short_positions[Tap](positions, taps, g, windows * tile.block)
         if wide:
             add_origins(<i32_r> NULL, long, positions, &g.axes[2], tile, origin)
         else:
@@ -115,9 +105,9 @@ cdef void put_indices(
     else:
         long_positions[Tap](narrow, <i64_r> NULL, taps, g, tile, origin)
     if wide:
-        put_lanes(<char*> indices + to * 8, long, tile, g.inner, 8, past_cache)
+        put_lanes(<char*> indices + to * 8, long, windows, tile.block, g.inner, 8, past_cache)
     else:
-        put_lanes(<char*> indices + to * 4, narrow, tile, g.inner, 4, past_cache)
+        put_lanes(<char*> indices + to * 4, narrow, windows, tile.block, g.inner, 4, past_cache)
 
 
 cdef void max_pool_indices(const void* argument, int64_t begin, int64_t end) noexcept nogil:

@@ -21,14 +21,26 @@ cdef struct MaxPool:
     uint8_t* offsets        # NULL unless asked for
     bint past_cache         # the results are larger than the cache
 
-# Gradient of pooling. Items are the rows of the unpooled side: outer x depth x height.
+# Gradient of pooling with windows that overlap. Items are the rows of the unpooled side: outer x depth x height.
 cdef struct MaxPoolBackward:
     Geometry geometry
     Element element
     const void* gradients
     const uint8_t* offsets
     void* outputs
+
+# Putting elements back where they were, by offset (keys of 1 byte, in windows that do not overlap) or by index (4 or 8).
+# Items are the rows of the unpooled side: outer x depth x height x `blocks` of channels.
+cdef struct Place:
+    Geometry geometry
+    Element element
+    int64_t blocks
+    const void* inputs
+    const void* keys
+    int key_width
+    void* outputs
     bint past_cache         # the result is larger than the cache
+    int64_t found           # how many elements were put; starts as 0
 
 # Offsets to indices. Items are the rows of the pooled side: outer x depth x height.
 cdef struct MaxPoolIndices:
@@ -68,6 +80,7 @@ cdef struct Kernels:
     Work max_pool
     Work max_pool_backward
     Work max_pool_indices
+    Work place_back
     Work average_pool
     Work average_pool_backward
     Work scatter_last

@@ -120,3 +120,15 @@ cdef inline bint taps_of(
     if start + last[0] * axis.dilation >= tile.end:
         last[0] = (tile.end - 1 - start) // axis.dilation if tile.end > start else -1
     return first[0] <= last[0]
+
+
+cdef inline void put_lanes(
+    char* to, const void* lanes, int64_t count, int64_t block, int64_t inner, size_t width, bint past_cache,
+) noexcept nogil:
+    """Write windows, or columns, of a tile to their row: `count` of them with `block` lanes of `width` bytes each."""
+    cdef int64_t i
+    if block == inner:
+        put(to, lanes, count * inner * width, past_cache)
+        return
+    for i in range(count):
+        put(to + i * inner * width, <const char*> lanes + i * block * width, block * width, past_cache)
