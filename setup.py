@@ -50,7 +50,7 @@ INLINE = ("CYTHON_INLINE", "inline __attribute__((always_inline))")
 
 # One module of kernels per instruction set; the driver imports the best that the processor has.
 LEVELS = {"baseline": []}
-if platform.machine() in ("x86_64", "AMD64"):
+if platform.machine() == "x86_64":
     LEVELS["avx2"] = ["-march=x86-64-v3"]
     LEVELS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 
@@ -90,7 +90,7 @@ setup(
             extension("kpool.kernels.geometry"),
             extension("kpool.kernels.threads"),
             *(extension(f"kpool.kernels.{level}", flags, define_macros=[INLINE]) for level, flags in LEVELS.items()),
-            extension("kpool.kernels.driver"),
+            extension("kpool.kernels.driver", define_macros=[("KPOOL_LEVELS", len(LEVELS))]),
             extension(
                 "kpool.tf.native",
                 extra_link_args=["-Wl,-undefined,dynamic_lookup"] if MACOS else [],

@@ -5,6 +5,10 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
+import keras
+import numpy as np
+import tensorflow as tf
+
 from kpool.kernels import driver, threads
 
 
@@ -18,7 +22,9 @@ def show_config() -> None:
     >>> kpool.show_config()  # doctest: +ELLIPSIS
     kpool ...
     """
-    packages = ("kpool", "tensorflow", "keras", "numpy")
-    print(", ".join(f"{name} {version(name)}" for name in packages), f"on Python {platform.python_version()}")
+    print(
+        f"kpool {version('kpool')}, tensorflow {tf.__version__}, keras {keras.__version__}, numpy {np.__version__} "
+        f"on Python {platform.python_version()}"
+    )
     print(f"instruction set: {driver.level()}, of {', '.join(driver.LEVELS)}; KPOOL_SIMD forces another")
     print(f"threads per call: {threads.num_threads()}")

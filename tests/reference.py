@@ -5,30 +5,53 @@ element in row-major order.
 """
 
 from itertools import product
+from math import prod
 
 import numpy as np
 
 
-def spans(size, taps, stride, dilation, padding, ceil_mode=False):
-    """For each window along one axis, its (tap, position) pairs that lie inside the input."""
+def lay(size, taps, stride, dilation, padding, ceil_mode=False):
+    """The number of windows along one axis, and the padding before and after it."""
     reach = (taps - 1) * dilation + 1
     if padding == "same":
         count = -(-size // stride)
         total = max(0, (count - 1) * stride + reach - size)
-        before = total // 2
-    else:
-        before, after = padding
-        padded = before + size + after
-        count = 0
-        while count * stride + reach <= padded:
-            count += 1
-        # One more window may hang over the end, if it starts inside the input or the leading padding.
-        if ceil_mode and (count - 1) * stride + reach < padded and count * stride < before + size:
-            count += 1
+        return count, total // 2, total - total // 2
+    before, after = padding
+    padded = before + size + after
+    count = 0
+    while count * stride + reach <= padded:
+        count += 1
+    # One more window may hang over the end, if it starts inside the input or the leading padding.
+    if ceil_mode and (count - 1) * stride + reach < padded and count * stride < before + size:
+        count += 1
+    return count, before, after
+
+
+def spans(size, taps, stride, dilation, padding, ceil_mode=False):
+    """For each window along one axis, its (tap, position) pairs that lie inside the input."""
+    count, before, _ = lay(size, taps, stride, dilation, padding, ceil_mode)
     windows = []
     for o in range(count):
         positions = [(k, o * stride - before + k * dilation) for k in range(taps)]
         windows.append([(k, p) for k, p in positions if 0 <= p < size])
+    return windows
+
+
+def padded_counts(size, taps, stride, dilation, padding, ceil_mode=False):
+    """For each window along one axis, how many of its taps lie inside the input or its padding."""
+    count, before, after = lay(size, taps, stride, dilation, padding, ceil_mode)
+    positions = [[o * stride - before + k * dilation for k in range(taps)] for o in range(count)]
+    return [sum(-before <= p < size + after for p in window) for window in positions]
+
+
+def adaptive_spans(size, count):
+    """The same as `spans` for `count` windows that divide an axis: all elements that lie in a part, if only partly."""
+    windows = []
+    for o in range(count):
+        # Element p is [p, p + 1), part o is [o * size / count, (o + 1) * size / count).
+        inside = [p for p in range(size) if (p + 1) * count > o * size and p * count < (o + 1) * size]
+        windows.append(list(enumerate(inside)))
     return windows
 
 
@@ -40,22 +63,70 @@ class Pooling:
         strides = strides or pool_size
         dilation_rate = dilation_rate or (1,) * rank
         padding = ["same"] * rank if padding == "same" else padding or [(0, 0)] * rank
+        arguments = list(zip(spatial, pool_size, strides, dilation_rate, padding, strict=True))
+        self._fill(
+            spatial,
+            pool_size,
+            [spans(*axis, ceil_mode) for axis in arguments],
+            [padded_counts(*axis, ceil_mode) for axis in arguments],
+        )
+
+    @classmethod
+    def adaptive(cls, spatial, output_size):
+        """As many windows per axis as `output_size` says, None for as many as elements."""
+        pooling = cls.__new__(cls)
+        axes = [adaptive_spans(size, size if n is None else n) for size, n in zip(spatial, output_size, strict=True)]
+        counts = [[len(window) for window in axis] for axis in axes]
+        pooling._fill(spatial, [max(axis) for axis in counts], axes, counts)
+        return pooling
+
+    def _fill(self, spatial, pool_size, axes, counts):
         self.spatial = tuple(spatial)
         self.pool_size = tuple(pool_size)
-        axes = [
-            spans(*arguments, ceil_mode)
-            for arguments in zip(spatial, pool_size, strides, dilation_rate, padding, strict=True)
-        ]
         self.pooled = tuple(len(axis) for axis in axes)
         # Per window, in row-major order: its (tap, position in the plane) pairs, in row-major order.
         self.windows = []
         for window in product(*axes):
             pairs = []
             for taps_and_positions in product(*window):
-                tap = np.ravel_multi_index([t for t, _ in taps_and_positions], self.pool_size)
-                position = np.ravel_multi_index([p for _, p in taps_and_positions], self.spatial)
-                pairs.append((int(tap), int(position)))
+                tap = position = 0
+                for (t, p), taps, size in zip(taps_and_positions, self.pool_size, self.spatial, strict=True):
+                    tap, position = tap * taps + t, position * size + p
+                pairs.append((tap, position))
             self.windows.append(pairs)
+        self.padded_counts = [prod(window) for window in product(*counts)]
+
+    def divisors(self, count_include_pad=False, divisor_override=None):
+        """What the sum over each window is divided by."""
+        if divisor_override is not None:
+            return [divisor_override] * len(self.windows)
+        return self.padded_counts if count_include_pad else [len(window) for window in self.windows]
+
+    def average_pool(self, x, channels_first=False, count_include_pad=False, divisor_override=None):
+        """Sums in float64. The quotient is rounded to float32 before it is rounded to a half type."""
+        planes, restore = self._planes(x, channels_first, self.pooled)
+        values = np.empty((len(planes), len(self.windows)), x.dtype)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for w, divisor in enumerate(self.divisors(count_include_pad, divisor_override)):
+                total = np.zeros(len(planes))
+                for _, position in self.windows[w]:
+                    total += planes[:, position].astype("float64")
+                values[:, w] = self._rounded(total / divisor, x.dtype)
+        return restore(values)
+
+    def average_pool_backward(self, gradients, channels_first=False, count_include_pad=False, divisor_override=None):
+        """To each element of a window its share of the gradient. Sums in float64."""
+        planes, restore = self._planes(gradients, channels_first, self.spatial)
+        totals = np.zeros((len(planes), prod(self.spatial)))
+        with np.errstate(invalid="ignore", over="ignore"):
+            for w, divisor in enumerate(self.divisors(count_include_pad, divisor_override)):
+                for _, position in self.windows[w]:
+                    totals[:, position] += planes[:, w].astype("float64") / divisor
+            return restore(self._rounded(totals, gradients.dtype))
+
+    @staticmethod
+    def _rounded(values, dtype):
+        return (values if dtype == np.float64 else values.astype("float32")).astype(dtype)
 
     def max_pool(self, x, channels_first=False):
         """Values, indices (int64), and the taps that won."""

@@ -358,6 +358,25 @@ def test_index_dtypes_in_every_form():
             max_pool(np.zeros((1, 4, 4, 1)), 2, index_dtype=wrong)
 
 
+@pytest.mark.parametrize("layer", [MaxPooling2D, OverlappingMaxPooling2D, layers.AdaptiveMaxPooling2D])
+def test_planes_past_int32(layer):
+    arguments = {"output_size": 3} if layer is layers.AdaptiveMaxPooling2D else {}
+    narrow, wide = (layer(**arguments, return_indices=True, index_dtype=dtype) for dtype in ("int32", "int64"))
+    spec = tf.TensorSpec((None, 65536, 65536, 1))
+    for call in (
+        lambda: narrow(keras.Input((65536, 65536, 1))),
+        lambda: max_pool(keras.Input((65536, 65536, 1)), 2, return_indices=True),
+        lambda: tf.function(narrow).get_concrete_function(spec),
+        lambda: narrow(tf.zeros((0, 65536, 65536, 1))),
+    ):
+        with pytest.raises(ValueError, match=r'more than 2147483647 elements needs `index_dtype="int64"`'):
+            call()
+    values, indices = wide(keras.Input((65536, 65536, 1)))
+    assert (values.dtype, indices.dtype) == ("float32", "int64")
+    assert tf.function(wide).get_concrete_function(spec).structured_outputs[1].dtype == "int64"
+    assert layer(**arguments)(keras.Input((65536, 65536, 1))).shape == values.shape
+
+
 def test_layers_say_that_xla_cannot_compile_them():
     assert not MaxPooling2D().supports_jit
     assert not MaxUnpooling2D().supports_jit

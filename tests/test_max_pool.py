@@ -9,6 +9,7 @@ from conftest import FLOATS, INTEGERS, hostile, numpy_dtype, run_python, same_bi
 from reference import Pooling
 
 from kpool.ops import max_pool, max_unpool
+from kpool.tf.library import ops
 
 PAIRS = {"valid": None, "same": "same", 1: [(1, 1), (1, 1)], ((0, 1), (2, 1)): [(0, 1), (2, 1)]}
 
@@ -256,6 +257,44 @@ def test_empty_tensors_give_empty_results(shape):
     assert tape.gradient(values, x).shape == shape
 
 
+NEEDS_INT64 = r'A plane of more than 2147483647 elements needs `index_dtype="int64"`\. Received: '
+
+
+@pytest.mark.parametrize(
+    ("shape", "data_format"),
+    [
+        ((0, 65536, 65536, 1), "channels_last"),
+        ((0, 1, 65536, 32768), "channels_first"),
+        ((0, 2**31, 3), "channels_last"),
+        ((0, 2048, 1024, 1024, 1), "channels_last"),
+    ],
+)
+def test_planes_past_int32(shape, data_format, monkeypatch):
+    """Refused before anything is computed, where the size is known; tensors without a batch show it."""
+    with monkeypatch.context() as patch:
+        patch.setattr(ops, "kpool_max_pool", None)
+        for arguments in ({}, {"index_dtype": "int32"}):
+            graph = tf.function(lambda x, a=arguments: max_pool(x, 2, None, "valid", data_format, True, **a))
+            for call in (graph.python_function, graph):
+                with pytest.raises(ValueError, match=NEEDS_INT64 + "inputs of shape "):
+                    call(tf.zeros(shape))
+    # Half the plane, and the wider type.
+    fits = tuple(size // 2 if size > 3 else size for size in shape)
+    for index_dtype, size in (("int32", fits), ("int64", shape)):
+        values, indices = max_pool(tf.zeros(size), 2, None, "valid", data_format, True, index_dtype)
+        assert values.shape == indices.shape
+        assert indices.dtype == index_dtype
+
+
+def test_planes_past_int32_that_only_the_graph_knows():
+    signature = [tf.TensorSpec([None] * 4)]
+    graph = tf.function(lambda x: max_pool(x, 2, return_indices=True), input_signature=signature)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=NEEDS_INT64 + "elements of the plane=.4294967296"):
+        graph(tf.zeros((0, 65536, 65536, 1)))
+    wide = tf.function(lambda x: max_pool(x, 2, return_indices=True, index_dtype="int64"), input_signature=signature)
+    assert wide(tf.zeros((0, 65536, 65536, 1)))[1].shape == (0, 32768, 32768, 1)
+
+
 def test_kinds_of_input(rng):
     x = rng.normal(size=(1, 4, 4, 2)).astype("float32")
     assert isinstance(max_pool(x, 2), np.ndarray)
@@ -311,7 +350,6 @@ def test_every_loop_runs_more_than_once(rng):
 def test_offsets_as_indices(channels, index_dtype, rng):
     """The native op behind second-order gradients."""
     from kpool.ops.geometry import make_window
-    from kpool.tf.library import ops
 
     window = make_window(3, 2, (2, 1, 3), "same")
     x = tf.constant(rng.normal(size=(2, 3, 4, 5, channels)))

@@ -50,10 +50,84 @@ def test_attributes_that_cannot_be(attributes, message):
         pool(**attributes)
 
 
+def average(x=None, **attributes):
+    return ops.kpool_average_pool(image(1, 4, 4, 1) if x is None else x, **{**WINDOW, **attributes})
+
+
+def average_backward(gradients=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
+    return ops.kpool_average_pool_backward(image(*gradients), tf.constant(shape, tf.int64), **{**WINDOW, **attributes})
+
+
+@pytest.mark.parametrize("divisor", [-1, -(2**63), 2**31, 2**63 - 1])
+def test_divisors_that_cannot_be(divisor):
+    for call in (average, average_backward):
+        assert call(divisor_override=2**31 - 1).shape.rank == 4
+        with pytest.raises(FAILURE, match="`divisor_override` must be an integer from 1 to 2147483647, or 0 for"):
+            call(divisor_override=divisor)
+
+
+@pytest.mark.parametrize("attributes", [{"pool_size": [0, 2]}, {"strides": [1]}, {"padding": [2, 0, 0, 0]}])
+def test_windows_of_averages_are_checked_too(attributes):
+    for call in (average, average_backward):
+        with pytest.raises(FAILURE, match=r"`(pool_size|strides|padding)`"):
+            call(**attributes)
+
+
+ADAPTIVE = {"pool_size": [], "strides": [], "dilation_rate": [], "padding": []}
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        *[
+            ({"adaptive_output_size": sizes}, r"`output_size` must hold integers from 1 to 2147483647, or None \(-1\)")
+            for sizes in ([-2, 2], [0, 0], [2, 0], [2**31, 1], [-(2**63), 1], [2, 2**63 - 1])
+        ],
+        ({"adaptive_output_size": [2]}, "`inputs` must have rank 3"),
+        ({"adaptive_output_size": [2, 2, 2]}, "`inputs` must have rank 5"),
+        ({"adaptive_output_size": [2] * 4}, "`adaptive_output_size` must have at most 3 entries"),
+        ({"adaptive_output_size": []}, "`pool_size` must have 1, 2 or 3 entries"),
+        *[
+            ({"adaptive_output_size": [2, 2], **others}, "With `adaptive_output_size` nothing else may be said about")
+            for others in (
+                {"pool_size": [2, 2]},
+                {"strides": [1, 1]},
+                {"dilation_rate": [1, 1]},
+                {"padding": [0, 0, 0, 0]},
+                {"same_padding": True},
+                {"ceil_mode": True},
+            )
+        ],
+    ],
+)
+def test_adaptive_sizes_that_cannot_be(attributes, message):
+    for call in (pool, average, average_backward):
+        assert call(**{**ADAPTIVE, "adaptive_output_size": [2, 2]}) is not None
+        with pytest.raises(FAILURE, match=message):
+            call(**{**ADAPTIVE, **attributes})
+
+
+def test_adaptive_sizes_that_are_kept():
+    x = tf.reshape(tf.range(12.0), (1, 3, 4, 1))
+    np.testing.assert_array_equal(average(x, **ADAPTIVE, adaptive_output_size=[-1, -1]), x)
+    assert average(x, **ADAPTIVE, adaptive_output_size=[-1, 1]).shape == (1, 3, 1, 1)
+
+
+def test_adaptive_sizes_whose_product_overflows():
+    """Where a window begins is a product of the size and the number of windows."""
+    message = r"`output_size` times the input size must be below 2\^63 on every axis"
+    with pytest.raises(FAILURE, match=message):
+        average_backward((0, 1, 1, 1), (0, 2**60, 1, 1), **ADAPTIVE, adaptive_output_size=[2**31 - 1, 1])
+    # A window of more than 2^31 - 1 elements has no room for its taps.
+    with pytest.raises(FAILURE, match="A window must span at most 2147483647 elements in all"):
+        average_backward((0, 1, 1, 1), (0, 2**16, 2**16, 1), **ADAPTIVE, adaptive_output_size=[1, 1])
+
+
 @pytest.mark.parametrize("shape", [(), (4,), (4, 4, 1), (1, 4, 4, 4, 1), (1,) * 9])
 def test_wrong_rank(shape):
-    with pytest.raises(FAILURE, match="must have rank 4"):
-        pool(image(*shape))
+    for call in (pool, average):
+        with pytest.raises(FAILURE, match="must have rank 4"):
+            call(image(*shape))
 
 
 def test_spatial_axes_without_elements():
@@ -118,6 +192,63 @@ def test_backward_of_shapes_that_do_not_fit(arguments, message):
         backward(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"gradients": (1, 2, 2, 2)}, r"must have the shape of the pooled input.*=\(1, 2, 2, 1\)"),
+        ({"gradients": (2, 2, 2, 1)}, "must have the shape of the pooled input"),
+        ({"gradients": (0, 2, 2, 1)}, "must have the shape of the pooled input"),
+        ({"gradients": (1, 2, 2)}, "must have the shape of the pooled input"),
+        ({"gradients": (4,)}, "must have the shape of the pooled input"),
+        ({"gradients": ()}, "must have the shape of the pooled input"),
+        ({"gradients": (1,) * 9}, "must have the shape of the pooled input"),
+        ({"shape": (1, 4, 6, 1)}, "must have the shape of the pooled input"),
+        ({"shape": (2, 4, 4, 1)}, "must have the shape of the pooled input"),
+        ({"shape": (1, 4, 4, 3)}, "must have the shape of the pooled input"),
+        ({"shape": (0, 4, 4, 1)}, "must have the shape of the pooled input"),
+        ({"shape": (1, 1, 4, 1)}, "`pool_size` must not exceed the padded input"),
+        ({"shape": (1, 0, 4, 1)}, "at least one element on every spatial axis"),
+        ({"shape": (1, 4, 4)}, "must have rank 4"),
+        ({"shape": ()}, "must have rank 4"),
+        ({"shape": 4}, "must be a vector of at most 5 sizes"),
+        ({"shape": [[1, 4, 4, 1]]}, "must be a vector of at most 5 sizes"),
+        ({"shape": (1, 4, 4, 1, 1, 1)}, "must be a vector of at most 5 sizes"),
+        ({"shape": (1, -4, 4, 1)}, "must not hold negative sizes"),
+        ({"shape": (1, 4, 4, -1)}, "must not hold negative sizes"),
+        ({"shape": (-536870912, 4, 4, 1)}, "must not hold negative sizes"),
+        ({"shape": (1, 2**62, 2**62, 1)}, "No axis may exceed 2"),
+        ({"shape": (1, 2**50, 2**50, 1)}, r"must not exceed 2\^63 - 1 bytes"),
+        ({"shape": (2**40, 4, 4, 2**40)}, r"must not exceed 2\^63 - 1 bytes"),
+        ({"gradients": (0, 2, 2, 1), "shape": (0, 2**40, 2**40, 1)}, r"must not exceed 2\^63 - 1 bytes"),
+    ],
+)
+@pytest.mark.parametrize("channels_first", [False, True])
+def test_average_backward_of_shapes_that_do_not_fit(arguments, message, channels_first):
+    if channels_first:
+        # The spatial axes are the last two.
+        arguments = {
+            name: (*value[:1], *value[3:], *value[1:3]) if isinstance(value, tuple) and len(value) == 4 else value
+            for name, value in arguments.items()
+        }
+        message = message.replace("2, 2, 1", "1, 2, 2")
+        whole = {"gradients": (1, 1, 2, 2), "shape": (1, 1, 4, 4), "channels_first": True}
+    else:
+        whole = {"gradients": (1, 2, 2, 1), "shape": (1, 4, 4, 1)}
+    assert average_backward(**whole).shape == whole["shape"]
+    with pytest.raises(FAILURE, match=message):
+        average_backward(**{**whole, **arguments})
+
+
+def test_averages_without_elements():
+    for shape, pooled in [((0, 4, 4, 1), (0, 2, 2, 1)), ((2, 4, 4, 0), (2, 2, 2, 0))]:
+        assert average(image(*shape)).shape == pooled
+        assert average_backward(pooled, shape).shape == shape
+    # Rows that are not there are not walked.
+    window = {**WINDOW, "pool_size": [1, 1], "strides": [1, 1]}
+    shape = (0, 2**40, 1, 1)
+    assert average_backward(shape, shape, **window).shape == average(image(*shape), **window).shape == shape
+
+
 def test_offsets_of_no_window_reach_nothing():
     offsets = tf.fill((1, 2, 2, 1), tf.constant(200, tf.uint8))
     result = ops.kpool_max_pool_backward(tf.ones((1, 2, 2, 1)), offsets, tf.constant((1, 4, 4, 1), tf.int64), **WINDOW)
@@ -126,6 +257,19 @@ def test_offsets_of_no_window_reach_nothing():
     indices = ops.kpool_max_pool_indices(offsets, tf.constant((1, 4, 4, 1), tf.int64), Tindices=tf.int32, **WINDOW)
     with pytest.raises(FAILURE, match=r"`indices` must lie in \[0, 16\)"):
         ops.kpool_max_unpool_backward(image(1, 4, 4, 1), indices)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("channels", [1, 9])
+def test_offsets_that_only_a_larger_window_has_reach_nothing(channels, dtype):
+    """5 elements in 3 windows, of 2, 3 and 2 elements: the third element of the last would be the sixth of all."""
+    window = {**ADAPTIVE, "adaptive_output_size": [3]}
+    offsets, size = tf.fill((1, 3, channels), tf.constant(2, tf.uint8)), tf.constant((1, 5, channels), tf.int64)
+    result = ops.kpool_max_pool_backward(tf.ones((1, 3, channels), dtype), offsets, size, **window)
+    assert tf.cast(result[0, :, 0], "float32").numpy().tolist() == [0, 0, 0, 1, 0]
+    indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int32, **window)
+    with pytest.raises(FAILURE, match=r"`indices` must lie in \[0, 5\), .* Received: indices\[0, 2, 0\]=5"):
+        ops.kpool_max_unpool_backward(image(1, 5, channels, dtype=dtype), indices)
 
 
 def unpool(indices, values=None, size=(), index_dtype="int32", **attributes):
@@ -187,6 +331,26 @@ def test_output_sizes_that_cannot_be(size):
         )
 
 
+@pytest.mark.parametrize(
+    ("windows", "size", "message"),
+    [
+        ([2, 2], (), "The size of an unpooled input must be given where windows are adaptive"),
+        ([2, 2], (4, 4, 4), "`output_size` must have one entry per spatial axis"),
+        ([2, 2], (4, 0), "`output_size` must hold positive integers"),
+        ([2, 2], (4, -4), "`output_size` must hold positive integers"),
+        ([2, 3], (4, 4), r"as many elements on every axis as there are windows.*=\(2, 3\)"),
+        ([-1, 2], (4, 4), r"as many elements on every axis as there are windows.*=\(2, 4\)"),
+        ([2, 2], (2**61, 4), r"must not exceed 2\^63 - 1 bytes"),
+        ([2, 2], (2**62, 4), r"must not exceed 2\^63 - 1 bytes"),
+        ([2, 2], (2**62 + 1, 4), "`output_size` times the input size must be below"),
+    ],
+)
+def test_adaptive_sizes_that_cannot_be_unpooled(windows, size, message):
+    window = {**ADAPTIVE, "adaptive_output_size": windows}
+    with pytest.raises(FAILURE, match=message):
+        unpool(np.zeros((1, 2, 2, 1)), size=size, **window)
+
+
 def test_unpooled_inputs_beyond_any_memory():
     with pytest.raises(FAILURE, match="must not exceed 2\\^63 - 1 bytes"):
         unpool(np.zeros((1, 2**8, 2**8, 1)), strides=[2**31 - 1] * 2)
@@ -209,8 +373,15 @@ def test_unpool_backward_of_shapes_that_do_not_fit(shape, message):
 
 @pytest.mark.parametrize("dtype", ["bool", "complex64", "string", "qint8"])
 def test_dtypes_without_a_kernel(dtype):
-    with pytest.raises((FAILURE, TypeError, ValueError, tf.errors.NotFoundError)):
-        pool(tf.fill((1, 4, 4, 1), "a") if dtype == "string" else tf.cast(image(1, 4, 4, 1), dtype))
+    for call in (pool, average):
+        with pytest.raises((FAILURE, TypeError, ValueError, tf.errors.NotFoundError)):
+            call(tf.fill((1, 4, 4, 1), "a") if dtype == "string" else tf.cast(image(1, 4, 4, 1), dtype))
+
+
+def test_integers_have_no_averages_of_their_own():
+    """The functions cast before; the op knows no rounding for them."""
+    with pytest.raises((FAILURE, TypeError, tf.errors.NotFoundError)):
+        average(image(1, 4, 4, 1, dtype="int32"))
 
 
 def test_integers_have_no_gradient_op():
@@ -226,8 +397,11 @@ def test_failed_calls_leave_the_next_ones_intact():
         with pytest.raises(FAILURE):
             pool(x, pool_size=[5, 5])
         with pytest.raises(FAILURE):
+            average_backward((1, 2, 3, 1))
+        with pytest.raises(FAILURE):
             unpool(np.full((1, 2, 2, 1), 77))
         assert pool(x).outputs.numpy().ravel().tolist() == [5, 7, 13, 15]
+        assert average(x).numpy().ravel().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
 def test_errors_inside_a_graph_reach_the_caller():

@@ -10,7 +10,7 @@ import tensorflow as tf
 from conftest import run_python
 
 from kpool.kernels import threads
-from kpool.ops import max_pool, max_unpool
+from kpool.ops import adaptive_average_pool, adaptive_max_pool, average_pool, global_average_pool, max_pool, max_unpool
 from kpool.ops.geometry import make_window
 from kpool.tf import max_unpool as tensor_unpool
 from kpool.tf.max_unpool import gather
@@ -37,8 +37,25 @@ def everything(x):
     summed = tensor_unpool(values, indices // 2, window, x.shape[1:3], "sum")
     gathered = gather(x, indices // 3, window, "sum"), gather(x, indices // 3, window, "last")
     first = max_pool(x, 2, data_format="channels_first", return_indices=True)
-    parts = (values, indices, unpooled, gradient, summed, *gathered, *first)
+    parts = (values, indices, unpooled, gradient, summed, *gathered, *first, *averages(x))
     return b"".join(part.numpy().tobytes() for part in parts)
+
+
+def averages(x):
+    """Average and adaptive pooling, and their gradients."""
+    parts = []
+    for pool in (
+        lambda x: average_pool(x, (3, 7), (1, 2), "same"),
+        lambda x: average_pool(x, 3, 2, 1, "channels_first", ceil_mode=True, count_include_pad=True),
+        lambda x: adaptive_average_pool(x, (7, 10)),
+        lambda x: adaptive_max_pool(x, (7, 10)),
+        global_average_pool,
+    ):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = pool(x)
+        parts += y, tape.gradient(y, x, y)
+    return parts
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -51,6 +68,16 @@ def test_the_same_bits_for_any_number_of_threads(dtype, thread_count, rng):
     assert len(results) == 1
 
 
+def test_the_same_bits_where_channels_are_divided(thread_count, rng):
+    """Few rows and many channels: threads share a row."""
+    x = tf.constant(rng.normal(size=(1, 2, 40, 1000)).astype("float32"))
+    results = set()
+    for count in (1, 2, 3, 7):
+        thread_count(count)
+        results.add(b"".join(part.numpy().tobytes() for part in averages(x)))
+    assert len(results) == 1
+
+
 def test_subnormal_numbers_count_on_every_thread(thread_count):
     """TensorFlow's threads flush them to zero; a result must not depend on who computed it."""
     x = np.zeros((64, 32, 32, 8), "float32")
@@ -60,6 +87,8 @@ def test_subnormal_numbers_count_on_every_thread(thread_count):
         values, indices = tf.function(lambda x: max_pool(x, 2, return_indices=True))(x)
         assert (values.numpy() == np.float32(1e-41)).all()
         assert indices[0, 0, 0, 0] == 33
+        sums = tf.function(lambda x: average_pool(x, 2, divisor_override=1))(x)
+        assert (sums.numpy() == np.float32(1e-41)).all()
 
 
 def test_many_callers_get_right_answers_and_share_the_workers(thread_count, rng):

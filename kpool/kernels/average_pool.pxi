@@ -134,7 +134,7 @@ cdef inline double divisor_of(const AveragePool* job, const int64_t* window) noe
     return count
 
 
-cdef inline int64_t alike(const AveragePool* job, int64_t o, int64_t end) noexcept nogil:
+cdef inline int64_t alike_until(const AveragePool* job, int64_t o, int64_t end) noexcept nogil:
     """One past the last of the windows, from `o` on, that are divided by the same number and follow in memory."""
     cdef int64_t whole_begin, whole_end
     if job.divisor_override > 0:
@@ -150,7 +150,7 @@ cdef inline void store_windows(
     cdef const Geometry* g = &job.geometry
     cdef int64_t o = tile.first, end
     while o <= tile.last:
-        end = alike(job, o, tile.last + 1) if tile.block == g.inner else o + 1
+        end = alike_until(job, o, tile.last + 1) if tile.block == g.inner else o + 1
         window[2] = o
         store[RealVec, Sum](outputs + o * g.inner + tile.channel, sums + (o - tile.first) * tile.block,
                             divisor_of(job, window), (end - o) * tile.block)
@@ -176,7 +176,7 @@ cdef inline void load_windows(
     cdef const Geometry* g = &job.geometry
     cdef int64_t o = tile.first, end
     while o <= tile.last:
-        end = alike(job, o, tile.last + 1) if tile.block == g.inner else o + 1
+        end = alike_until(job, o, tile.last + 1) if tile.block == g.inner else o + 1
         window[2] = o
         add_shares[RealVec, Sum](row + o * g.inner + tile.channel, sums + (o - tile.first) * tile.block,
                                  divisor_of(job, window), (end - o) * tile.block)

@@ -1,4 +1,4 @@
-"""Runs a job on the kernels and the worker pool. The caller has filled in all but `blocks`."""
+"""Runs a job on the kernels and the worker pool. The caller has filled in all but what says how to run it."""
 from kpool.kernels.table cimport AveragePool, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 
 cdef void run_max_pool(MaxPool* job) noexcept nogil

@@ -5,7 +5,7 @@ from importlib import import_module
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
-from kpool.kernels.elements cimport element_size
+from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport INT32_PLANE, Geometry, overlaps
 from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move, Place
 from kpool.kernels.threads cimport Work, parallel_for
@@ -15,43 +15,45 @@ cdef extern from *:
     #include <unistd.h>
     /* Bytes; 32 MiB where the system does not say. */
     static double kp_last_level_cache(void) {
-        static double size;
-        if (size == 0) {
+        long size = 0;
     #if defined(_SC_LEVEL3_CACHE_SIZE)
-            long known = sysconf(_SC_LEVEL3_CACHE_SIZE);
-            size = known > 0 ? (double) known : 33554432.0;
-    #else
-            size = 33554432.0;
+        size = sysconf(_SC_LEVEL3_CACHE_SIZE);
     #endif
-        }
-        return size;
+        return size > 0 ? (double) size : 33554432.0;
     }
-    /* 0 for the least processor of the platform, 1 for AVX2, 2 for AVX-512. */
-    static int kp_processor_level(void) {
-    #if defined(__x86_64__)
+    /* How many of the instruction sets that were compiled this processor has; the least is always there. */
+    #if defined(__x86_64__) && KPOOL_LEVELS > 1
+    #if __GNUC__ >= 12 && !defined(__clang__)
+    #define KP_V3 (__builtin_cpu_supports("x86-64-v3"))
+    #define KP_V4 (__builtin_cpu_supports("x86-64-v4"))
+    #else
+    #define KP_V3 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") \
+                   && __builtin_cpu_supports("fma"))
+    #define KP_V4 (KP_V3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") \
+                   && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") \
+                   && __builtin_cpu_supports("avx512vl"))
+    #endif
+    static int kp_usable_levels(void) {
         __builtin_cpu_init();
-        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("fma"))
-            return 0;
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
-            && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-            && __builtin_cpu_supports("avx512cd") ? 2 : 1;
-    #else
-        return 0;
-    #endif
+        return KP_V4 ? 3 : KP_V3 ? 2 : 1;
     }
+    #else
+    static int kp_usable_levels(void) { return 1; }
+    #endif
     """
     double last_level_cache "kp_last_level_cache" () noexcept nogil
-    int processor_level "kp_processor_level" () noexcept nogil
+    int usable_levels "kp_usable_levels" () noexcept nogil
 
 cdef enum:
     ENOUGH_ITEMS = 64       # to keep any pool busy
     BLOCK = 32              # channels that are worth an item of their own
 
 # The instruction sets that this processor has, least first. Each is a module of its own, compiled for it.
-LEVELS = ("baseline", "avx2", "avx512")[: processor_level() + 1]
+LEVELS = ("baseline", "avx2", "avx512")[: usable_levels()]
 
 cdef const Kernels* kernels
 cdef str chosen
+cdef double cache_size = last_level_cache()
 
 
 def set_level(str level):
@@ -59,12 +61,18 @@ def set_level(str level):
     global kernels, chosen
     if level not in LEVELS:
         raise ValueError(
-            f"KPOOL_SIMD must name an instruction set that this processor has: {', '.join(LEVELS)}. "
-            f"Received: KPOOL_SIMD={level!r}"
+            "`level`, or the environment variable KPOOL_SIMD, must be an instruction set that this processor has: "
+            f"{', '.join(LEVELS)}. Received: level={level!r}"
         )
     table = import_module(f"kpool.kernels.{level}").table
     kernels = <const Kernels*> PyCapsule_GetPointer(table, NULL)
     chosen = level
+
+
+def set_cache_size(double size):
+    """Take the last level of cache to have so many bytes; 0 for what the system says. For tests and measurements."""
+    global cache_size
+    cache_size = size if size > 0 else last_level_cache()
 
 
 def level():
@@ -72,7 +80,7 @@ def level():
     return chosen
 
 
-set_level(os.environ.get("KPOOL_SIMD") or LEVELS[processor_level()])
+set_level(os.environ.get("KPOOL_SIMD") or LEVELS[len(LEVELS) - 1])
 
 
 cdef int64_t channel_blocks(int64_t items, int64_t channels) noexcept nogil:
@@ -91,25 +99,24 @@ cdef double traffic(const Geometry* g, double width) noexcept nogil:
     return <double> (g.outer * g.inner) * <double> (g.plane + g.windows) * width
 
 
-cdef bint past_cache(double size) noexcept nogil:
-    """Whether results of this many bytes would only pass through the cache on their way to memory."""
-    return size > last_level_cache()
-
-
 cdef void run(Work work, const void* job, const Geometry* g, int64_t items, double cost) noexcept nogil:
     # Tensors without elements may have axes too long to walk.
     if g.outer > 0 and g.inner > 0:
         parallel_for(work, job, items, cost)
 
 
+cdef double pooling_cost(const Geometry* g, Element element) noexcept nogil:
+    """Bytes that pooling reads and writes; where windows overlap, reading counts once per row of theirs."""
+    cdef double reads = <double> (g.outer * g.inner) * <double> g.windows * <double> (g.taps // g.axes[2].taps)
+    return max(reads, traffic(g, 1)) * element_size(element)
+
+
 cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = pooled_rows(g)
-    # Where windows overlap, reading counts once per tap.
-    cdef double reads = <double> (g.outer * g.inner) * <double> g.windows * <double> g.taps
     job.blocks = channel_blocks(rows, g.inner)
-    job.past_cache = past_cache(traffic(g, element_size(job.element)))
-    run(kernels.max_pool, job, g, rows * job.blocks, max(reads, traffic(g, 1)) * element_size(job.element))
+    job.past_cache = traffic(g, element_size(job.element)) > cache_size
+    run(kernels.max_pool, job, g, rows * job.blocks, pooling_cost(g, job.element))
 
 
 cdef void run_place(Place* job) noexcept nogil:
@@ -117,7 +124,7 @@ cdef void run_place(Place* job) noexcept nogil:
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
     cdef double size = traffic(g, element_size(job.element))
     job.blocks = channel_blocks(rows, g.inner)
-    job.past_cache = past_cache(size)
+    job.past_cache = size > cache_size
     job.found = 0
     run(kernels.place_back, job, g, rows * job.blocks, size)
 
@@ -146,17 +153,14 @@ cdef void run_max_pool_indices(const MaxPoolIndices* job) noexcept nogil:
 cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = pooled_rows(g)
-    cdef double reads = <double> (g.outer * g.inner) * <double> g.windows * <double> g.taps
     job.blocks = channel_blocks(rows, g.inner)
-    job.past_cache = past_cache(traffic(g, element_size(job.element)))
-    run(kernels.average_pool, job, g, rows * job.blocks, max(reads, traffic(g, 1)) * element_size(job.element))
+    run(kernels.average_pool, job, g, rows * job.blocks, pooling_cost(g, job.element))
 
 
 cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
     job.blocks = channel_blocks(rows, g.inner)
-    job.past_cache = past_cache(traffic(g, element_size(job.element)))
     run(kernels.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
 
 

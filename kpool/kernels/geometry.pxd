@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 cdef extern from *:
     """
     enum { KP_MAX_RANK = 3, KP_MESSAGE_SIZE = 512 };
-    /* The most taps whose winner's offset fits one byte, and the most positions that fit int32. */
+    /* For an output size; the most taps whose winner's offset fits one byte; the most positions that fit int32. */
     enum { KP_KEEP = -1, KP_OFFSET_TAPS = 255, KP_INT32_PLANE = 0x7FFFFFFF };
     """
     enum:
@@ -33,7 +33,7 @@ cdef struct Axis:
     int64_t size        # of the unpooled side
     int64_t pooled      # number of windows
     int64_t taps        # of one window, the largest if they differ
-    int64_t stride
+    int64_t stride      # 1 where windows are adaptive
     int64_t dilation
     int64_t before      # virtual elements in front of the first
     int64_t after       # virtual elements behind the last

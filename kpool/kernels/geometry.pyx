@@ -116,7 +116,8 @@ cdef bint adaptive_axis(Axis* axis, const Window* window, int i, int64_t size, P
     cdef int64_t pooled = size if window.output_size[i] == KEEP else window.output_size[i]
     cdef int64_t rest = size % pooled
     cdef int64_t product
-    if not times(size, pooled + 1, &product):
+    # Windows lie between o * size / pooled and (o + 1) * size / pooled, with o up to pooled.
+    if rest != 0 and not times(size, pooled + 1, &product):
         return refuse(problem, "`output_size` times the input size must be below 2^63 on every axis.",
                       "(output_size, input size)", [pooled, size], 2)
     axis.size = size
@@ -255,6 +256,12 @@ cdef bint check_shape(const Window* window, int ndim, const int64_t* shape, Prob
     return True
 
 
+cdef bint check_taps(int64_t taps, Problem* problem) noexcept nogil:
+    if taps > LARGEST:
+        return refuse(problem, "A window must span at most 2147483647 elements in all.", "elements", &taps, 1)
+    return True
+
+
 cdef bint finish(
     Geometry* geometry, const Window* window, const int64_t* shape, Problem* problem,
 ) noexcept nogil:
@@ -280,8 +287,8 @@ cdef bint finish(
     fits = fits and times(images, plane, &total) and times(images, windows, &total)
     if not fits:
         return refuse(problem, "A tensor must not exceed 2^63 - 1 bytes.", "shape", shape, window.rank + 2)
-    if taps > LARGEST:
-        return refuse(problem, "A window must span at most 2147483647 elements in all.", "elements", &taps, 1)
+    if not check_taps(taps, problem):
+        return False
     geometry.plane = plane
     geometry.windows = windows
     geometry.taps = taps
@@ -423,11 +430,20 @@ cdef class CheckedWindow:
             return self.window.output_size[axis]
         return None
 
-    def taps(self, int axis, size):
-        """Elements of the largest window along one spatial axis of `size` elements; None if that is not known."""
-        if size is not None:
-            return self.lay(axis, size).taps
-        return None if self.window.adaptive else self.window.pool_size[axis]
+    def taps(self, sizes):
+        """Elements of the largest window over spatial axes of `sizes`; None if that is not known."""
+        cdef Problem problem
+        cdef int64_t taps
+        cdef int axis
+        total = 1
+        for axis, size in enumerate(sizes):
+            if size is None and self.window.adaptive:
+                return None
+            total *= self.window.pool_size[axis] if size is None else self.lay(axis, size).taps
+        taps = min(total, LONGEST_AXIS)
+        if check_taps(taps, &problem):
+            return taps
+        raise ValueError(problem.message.decode())
 
     def unpooled_size(self, int axis, size, wanted=None):
         """Size of one spatial axis after unpooling `size` windows, `wanted` if that is possible; None gives None."""

@@ -57,7 +57,7 @@ cdef inline void take_rows(
 cdef void take_some_rows(
     Vec best, Tap taps, const Vec* x, const uint32_t* numbers, Py_ssize_t count, int rows, bint first, bint keep,
 ) noexcept nogil:
-    """Choose the loop for the flags."""
+    """Choose the loop for the flags. Two rows that are not the first are taken as three, one of them twice."""
     if first and keep:
         if rows == 1:
             take_rows[Vec, Tap](best, taps, x[0], x[1], x[2], numbers, count, 1, True, True)
@@ -283,7 +283,10 @@ cdef void pool_tile(
     cdef int64_t begin = tile.begin, end = tile.end, whole_begin, whole_end
     cdef int64_t position = (row * axis.pooled + tile.first) * g.inner + tile.channel
     cdef bint started = False, ended
+    # Equal floats can differ in their bits; which of them stands is known by its tap.
     cdef bint keep = job.indices != NULL or job.offsets != NULL
+    if Vec is f16_r or Vec is bf16_r or Vec is f32_r or Vec is f64_r:
+        keep = keep or (axis.taps > 1 and g.taps > axis.taps)
     while begin < end:
         tile.begin = begin
         tile.end = min(end, begin + LINE // tile.block)

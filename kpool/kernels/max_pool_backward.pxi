@@ -14,7 +14,8 @@ cdef inline Real kept(Real value, bint keep) noexcept nogil:
 
 
 cdef inline void give(
-    RealVec row, RealVec gradients, u8_r offsets, int64_t tap, Py_ssize_t lanes, Py_ssize_t stride_row, Py_ssize_t stride,
+    RealVec row, RealVec gradients, u8_r offsets, int64_t tap, Py_ssize_t lanes, Py_ssize_t stride_row,
+    Py_ssize_t stride,
 ) noexcept nogil:
     """Hand each lane's gradient to the row if this tap won."""
     cdef Py_ssize_t j

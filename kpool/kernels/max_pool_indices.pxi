@@ -1,7 +1,11 @@
 # From the taps that won to what is returned: offsets of one byte, and indices, the positions in the plane.
 
+cdef enum:
+    SHORT_TAPS = 1 << 20    # windows whose taps need no division
+
 
 cdef void put_offsets(uint8_t* to, Tap taps, const Tile* tile, int64_t inner) noexcept nogil:
+    """Write offsets; through the cache, since they are few."""
     cdef uint8_t offsets[LINE]
     cdef int64_t windows = tile.last - tile.first + 1
     cdef Py_ssize_t j
@@ -14,9 +18,9 @@ cdef void put_offsets(uint8_t* to, Tap taps, const Tile* tile, int64_t inner) no
 
 
 cdef inline void short_positions(i32_r positions, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:
-    """Where the taps lie, as seen from tap 0, for windows of at most 2^20 taps in planes below 2^31.
+    """Where the taps lie, as seen from tap 0, for windows of at most SHORT_TAPS taps in planes below 2^31.
 
-    No division: (n + 0.5) * (1 / d) rounded down is n // d as long as n stays below 2^20.
+    No division: (n + 0.5) * (1 / d) rounded down is n // d as long as n stays below SHORT_TAPS.
     """
     cdef Py_ssize_t j
     cdef float per_row = <float> 1 / <float> g.axes[2].taps, per_depth = <float> 1 / <float> g.axes[1].taps
@@ -94,7 +98,7 @@ cdef void put_indices(
     cdef int64_t windows = tile.last - tile.first + 1
     cdef int64_t origin = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
     origin *= g.axes[2].size
-    if g.taps <= 1 << 20 and g.plane <= INT32_PLANE:
+    if g.taps <= SHORT_TAPS and g.plane <= INT32_PLANE:
         short_positions[Tap](positions, taps, g, windows * tile.block)
         if wide:
             add_origins(<i32_r> NULL, long, positions, &g.axes[2], tile, origin)

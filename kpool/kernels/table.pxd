@@ -19,7 +19,7 @@ cdef struct MaxPool:
     void* indices           # NULL unless asked for
     bint wide_indices       # int64 instead of int32
     uint8_t* offsets        # NULL unless asked for
-    bint past_cache         # the results are larger than the cache
+    bint past_cache         # what is read and written is larger than the cache
 
 # Gradient of pooling with windows that overlap. Items are the rows of the unpooled side: outer x depth x height.
 cdef struct MaxPoolBackward:
@@ -29,8 +29,8 @@ cdef struct MaxPoolBackward:
     const uint8_t* offsets
     void* outputs
 
-# Putting elements back where they were, by offset (keys of 1 byte, in windows that do not overlap) or by index (4 or 8).
-# Items are the rows of the unpooled side: outer x depth x height x `blocks` of channels.
+# Putting elements back where they were: by offset (keys of 1 byte, in windows that do not overlap) or by index (4 or 8
+# bytes). Items are the rows of the unpooled side: outer x depth x height x `blocks` of channels.
 cdef struct Place:
     Geometry geometry
     Element element
@@ -39,7 +39,7 @@ cdef struct Place:
     const void* keys
     int key_width
     void* outputs
-    bint past_cache         # the result is larger than the cache
+    bint past_cache         # what is read and written is larger than the cache
     int64_t found           # how many elements were put; starts as 0
 
 # Offsets to indices. Items are the rows of the pooled side: outer x depth x height.
@@ -55,7 +55,6 @@ cdef struct AveragePool:
     Geometry geometry
     Element element
     int64_t blocks
-    bint past_cache             # the result is larger than the cache
     bint count_include_pad
     int64_t divisor_override    # 0 divides by the number of elements
     const void* inputs

@@ -75,7 +75,7 @@ cdef inline int64_t block_for(const Axis* axis, int64_t channels) noexcept nogil
 cdef inline void first_tile(Tile* tile, const Axis* axis, int64_t channel, int64_t channel_end) noexcept nogil:
     """Begin with a block of channels; `next_tile` follows."""
     tile.channel = channel
-    tile.block = min(channel_end - channel, block_for(axis, channel_end - channel))
+    tile.block = block_for(axis, channel_end - channel)
     tile.last = -1
 
 

@@ -16,7 +16,7 @@ class AdaptiveAveragePooling1D(BaseAdaptiveAveragePooling):
 
     Takes the mean of each of `output_size` windows that divide the input as equally as can be, per channel. Window `o`
     of an axis reaches from `floor(o * size / output_size)` up to, not including, `ceil((o + 1) * size / output_size)`:
-    Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours overlap by an element.
+    Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours may share an element.
 
     Args:
         output_size: int, the size of the output. None keeps an axis as it is.
@@ -54,7 +54,7 @@ class AdaptiveAveragePooling2D(BaseAdaptiveAveragePooling):
 
     Takes the mean of each of `output_size` windows that divide the input as equally as can be, per channel. Window `o`
     of an axis reaches from `floor(o * size / output_size)` up to, not including, `ceil((o + 1) * size / output_size)`:
-    Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours overlap by an element.
+    Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours may share an element.
 
     Args:
         output_size: int or tuple of 2 integers, the size of the output. None keeps an axis as it is.
@@ -93,7 +93,7 @@ class AdaptiveAveragePooling3D(BaseAdaptiveAveragePooling):
 
     Takes the mean of each of `output_size` windows that divide the input as equally as can be, per channel. Window `o`
     of an axis reaches from `floor(o * size / output_size)` up to, not including, `ceil((o + 1) * size / output_size)`:
-    Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours overlap by an element.
+    Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours may share an element.
 
     Args:
         output_size: int or tuple of 3 integers, the size of the output. None keeps an axis as it is.

@@ -16,7 +16,7 @@ class AdaptiveMaxPooling1D(BaseAdaptiveMaxPooling):
 
     Takes the maximum of each of `output_size` windows that divide the input as equally as can be, per channel. Window
     `o` of an axis reaches from `floor(o * size / output_size)` up to, not including, `ceil((o + 1) * size /
-    output_size)`: Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours overlap by an element. Of equal
+    output_size)`: Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours may share an element. Of equal
     elements the first in row-major order wins; a NaN wins over everything.
 
     Args:
@@ -67,7 +67,7 @@ class AdaptiveMaxPooling2D(BaseAdaptiveMaxPooling):
 
     Takes the maximum of each of `output_size` windows that divide the input as equally as can be, per channel. Window
     `o` of an axis reaches from `floor(o * size / output_size)` up to, not including, `ceil((o + 1) * size /
-    output_size)`: Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours overlap by an element. Of equal
+    output_size)`: Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours may share an element. Of equal
     elements the first in row-major order wins; a NaN wins over everything.
 
     Args:
@@ -119,7 +119,7 @@ class AdaptiveMaxPooling3D(BaseAdaptiveMaxPooling):
 
     Takes the maximum of each of `output_size` windows that divide the input as equally as can be, per channel. Window
     `o` of an axis reaches from `floor(o * size / output_size)` up to, not including, `ceil((o + 1) * size /
-    output_size)`: Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours overlap by an element. Of equal
+    output_size)`: Keras' rule, and PyTorch's. Where the sizes do not divide, neighbours may share an element. Of equal
     elements the first in row-major order wins; a NaN wins over everything.
 
     Args:

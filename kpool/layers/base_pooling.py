@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kpool.ops.backend import check_tensor
 from kpool.ops.geometry import Window, make_adaptive_window, make_window
 from kpool.ops.global_pool import without_spatial_axes
 
@@ -25,7 +26,12 @@ class BasePooling(keras.layers.Layer):
         self.built = type(self).build is keras.layers.Layer.build
 
     def cast_dtype(self, inputs: keras.KerasTensor) -> str:
-        """The dtype that the layer casts the inputs to."""
+        """The dtype that the layer casts the inputs to.
+
+        Raises:
+            ValueError: If kpool cannot pool it.
+        """
+        check_tensor("inputs", inputs.dtype, len(inputs.shape))
         dtype = keras.backend.standardize_dtype(inputs.dtype)
         return str(self.compute_dtype) if self.autocast and "float" in dtype else dtype
 

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kpool.layers.base_average_pooling import BaseGlobalAveragePooling
+from kpool.ops.average_pool import average_dtype, average_pool_tensors
 
 
 @keras.saving.register_keras_serializable(package="kpool")
@@ -51,11 +52,14 @@ class GlobalAveragePooling1D(BaseGlobalAveragePooling):
         if mask is None:
             return super().call(inputs)
         inputs = keras.ops.convert_to_tensor(inputs)
+        dtype = average_dtype(inputs.dtype)
+        # Sums can be too large for a half type, and so can the number of steps.
+        sum_dtype = "float64" if dtype == "float64" else "float32"
         mask = keras.ops.expand_dims(keras.ops.cast(mask, "bool"), 1 if self.window.channels_first else 2)
-        averages = super().call(keras.ops.where(mask, inputs, keras.ops.zeros_like(inputs)))
-        # How many times too large the number of elements was that the sums were divided by; float32 counts exactly.
-        excess = 1 / super().call(keras.ops.cast(mask, "float32"))
-        return averages * keras.ops.cast(excess, averages.dtype)
+        inputs = keras.ops.cast(keras.ops.where(mask, inputs, keras.ops.zeros_like(inputs)), sum_dtype)
+        sums = average_pool_tensors(inputs, self.window, divisor_override=1)
+        counts = average_pool_tensors(keras.ops.cast(mask, sum_dtype), self.window, divisor_override=1)
+        return self.finish(keras.ops.cast(sums / counts, dtype))
 
     def compute_output_spec(self, inputs: keras.KerasTensor, mask: Any = None) -> keras.KerasTensor:
         return super().compute_output_spec(inputs)

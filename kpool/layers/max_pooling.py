@@ -42,7 +42,7 @@ class MaxPooling1D(BaseMaxPooling):
 
     Output shape:
         The same with each spatial size
-        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`. With `return_indices` a tuple
+        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`. With `return_indices` a tuple
         of two tensors of this shape, values and indices.
 
     Raises:
@@ -117,7 +117,7 @@ class MaxPooling2D(BaseMaxPooling):
 
     Output shape:
         The same with each spatial size
-        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`. With `return_indices` a tuple
+        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`. With `return_indices` a tuple
         of two tensors of this shape, values and indices.
 
     Raises:
@@ -196,7 +196,7 @@ class MaxPooling3D(BaseMaxPooling):
 
     Output shape:
         The same with each spatial size
-        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`. With `return_indices` a tuple
+        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`. With `return_indices` a tuple
         of two tensors of this shape, values and indices.
 
     Raises:

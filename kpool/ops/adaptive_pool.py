@@ -23,8 +23,8 @@ def adaptive_max_pool(
     """Maxima of `output_size` windows that divide the input as equally as can be.
 
     Window `o` of an axis reaches from `floor(o * size / output_size)` up to, not including,
-    `ceil((o + 1) * size / output_size)`: PyTorch's rule, and Keras'. Where the sizes do not divide, neighbours overlap
-    by an element. Ties, NaN and indices are as in `kpool.ops.max_pool`.
+    `ceil((o + 1) * size / output_size)`: PyTorch's rule, and Keras'. Where the sizes do not divide, neighbours may
+    share an element. Ties, NaN and indices are as in `kpool.ops.max_pool`.
 
     Args:
         inputs: Tensor of rank 3, 4 or 5: batch, 1 to 3 spatial axes and channels. A TensorFlow tensor, a symbolic
@@ -39,6 +39,7 @@ def adaptive_max_pool(
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the rank is wrong.
+        tf.errors.InvalidArgumentError: If an error turns out only when a graph runs.
 
     Example:
 
@@ -59,8 +60,8 @@ def adaptive_average_pool(
     """Means of `output_size` windows that divide the input as equally as can be.
 
     Window `o` of an axis reaches from `floor(o * size / output_size)` up to, not including,
-    `ceil((o + 1) * size / output_size)`: PyTorch's rule, and Keras'. Where the sizes do not divide, neighbours overlap
-    by an element. Sums are taken as in `kpool.ops.average_pool`.
+    `ceil((o + 1) * size / output_size)`: PyTorch's rule, and Keras'. Where the sizes do not divide, neighbours may
+    share an element. Sums are taken as in `kpool.ops.average_pool`.
 
     Args:
         inputs: Tensor of rank 3, 4 or 5: batch, 1 to 3 spatial axes and channels. A TensorFlow tensor, a symbolic
@@ -73,6 +74,7 @@ def adaptive_average_pool(
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the rank is wrong.
+        tf.errors.InvalidArgumentError: If an error turns out only when a graph runs.
 
     Example:
 

@@ -9,7 +9,6 @@ import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from math import prod
 from typing import Any, Literal
 
 import keras
@@ -60,8 +59,7 @@ class Window:
 
     def taps(self, shape: Any) -> int | None:
         """Number of elements in the largest window over an input of a shape; None if that is not known yet."""
-        taps = [self._checked.taps(i, size) for i, size in enumerate(self.spatial(tuple(shape)))]
-        return None if None in taps else prod(taps)  # type: ignore[arg-type]
+        return self._checked.taps(self.spatial(tuple(shape)))
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -89,7 +87,11 @@ class Window:
         Raises:
             ValueError: If the rank is wrong or the window does not fit.
         """
-        return self._with_spatial(shape, self._checked.pooled_size)
+        pooled = self._with_spatial(shape, self._checked.pooled_size)
+        if self.output_size is not None:
+            # Only here does the window follow from the input.
+            self.taps(shape)
+        return pooled
 
     def unpooled_shape(self, shape: Sequence[int | None], output_size: Sequence[int] | None = None) -> Shape:
         """The shape of an unpooled input, with the spatial sizes `output_size` if they are given.
@@ -150,7 +152,7 @@ def make_adaptive_window(
     Raises:
         ValueError: If an argument has the wrong form or a value that is not possible.
     """
-    sizes = (output_size,) * rank if output_size is None or not isinstance(output_size, Iterable) else output_size
+    sizes = tuple(output_size) if isinstance(output_size, Iterable) else (output_size,) * rank
     try:
         known = integers("output_size", [1 if size is None else size for size in sizes], rank)
     except ValueError:

@@ -29,7 +29,7 @@ def global_max_pool(
         data_format: `"channels_last"` or `"channels_first"`. Defaults to `keras.config.image_data_format()`.
         keepdims: Whether to keep the spatial axes, with size 1.
         return_indices: Whether to return the winners' indices as well.
-        index_dtype: `"int32"` or `"int64"`. A plane of more than 2^31 - 1 elements needs `"int64"`.
+        index_dtype: `"int32"` or `"int64"`.
 
     Returns:
         Tensor of shape `(batch, channels)`, or with the spatial axes of size 1, and the dtype of `inputs`; with
@@ -37,6 +37,8 @@ def global_max_pool(
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the rank is wrong.
+        tf.errors.InvalidArgumentError: If a plane has more than 2^31 - 1 elements, the most that a window may have, or
+            an error turns out only when a graph runs.
 
     Example:
 
@@ -66,6 +68,8 @@ def global_average_pool(inputs: Any, data_format: str | None = None, keepdims: b
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the rank is wrong.
+        tf.errors.InvalidArgumentError: If a plane has more than 2^31 - 1 elements, the most that a window may have, or
+            an error turns out only when a graph runs.
 
     Example:
 

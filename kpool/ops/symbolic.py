@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import keras
+import numpy as np
 
 from kpool.ops.geometry import standard_data_format
 
@@ -29,10 +30,19 @@ def works_in_models(function: Function) -> Function:
         # The default is a setting, which may change before the model runs.
         arguments["data_format"] = standard_data_format(arguments.get("data_format"))
         tensors = {name: value for name, value in arguments.items() if isinstance(value, keras.KerasTensor)}
-        fixed = {name: value for name, value in arguments.items() if name not in tensors}
+        fixed = {name: _plain(value) for name, value in arguments.items() if name not in tensors}
         return Call(function.__name__, fixed)(tensors)
 
     return cast(Function, call)
+
+
+def _plain(value: Any) -> Any:
+    """An argument in a form that a saved model can hold."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    if isinstance(value, (type, np.dtype)):
+        return keras.backend.standardize_dtype(value)
+    return value
 
 
 @keras.saving.register_keras_serializable(package="kpool")
@@ -57,3 +67,7 @@ class Call(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "function": self.function, "arguments": self.arguments}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Call:
+        return cls(**{**config, "arguments": keras.saving.deserialize_keras_object(config["arguments"])})

@@ -1,4 +1,4 @@
-# KpoolAveragePool, KpoolAveragePoolBackward.
+# Average pooling: the ops KpoolAveragePool and KpoolAveragePoolBackward check shapes, allocate and run.
 
 cdef bint average_pool(Call* call, const Attributes* attributes) noexcept nogil:
     cdef const Window* window = &attributes.window

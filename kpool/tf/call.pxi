@@ -120,8 +120,8 @@ cdef bint pooled_from(
         expected[i] = shape[i]
     pooled_shape(geometry, window, expected)
     if not same_shape(pooled, expected, ndim):
-        refuse(&problem, "`offsets` and `gradients` must have the shape of the pooled input.",
-               "expected shape", expected, ndim)
+        refuse(&problem, "`gradients` and `offsets` must have the shape of the pooled input.",
+               "another shape than that of the pooled input", expected, ndim)
         return invalid(call, problem.message)
     return True
 

@@ -1,4 +1,4 @@
-# KpoolMaxPool, KpoolMaxPoolBackward, KpoolMaxPoolIndices.
+# Max pooling: the ops KpoolMaxPool, KpoolMaxPoolBackward and KpoolMaxPoolIndices check shapes, allocate and run.
 
 cdef bint check_index_type(Call* call, const Geometry* geometry, bint wide) noexcept nogil:
     cdef Problem problem

@@ -1,4 +1,4 @@
-# KpoolMaxUnpool, KpoolMaxUnpoolBackward.
+# Max unpooling: the ops KpoolMaxUnpool and KpoolMaxUnpoolBackward check shapes, allocate and run.
 
 cdef bint report_bad_index(Call* call, const Move* job, const View* indices) noexcept nogil:
     """Name the first index that points outside its plane, its position and the plane's size."""

@@ -1,0 +1,535 @@
+"""`kpool.ops.average_pool` against answers by hand, the oracle, TensorFlow and running sums.
+
+Where values are small integers every sum is exact, so that any order of additions gives the same bits: no tolerance
+is needed, and the smallest mistake in a window or a divisor shows.
+"""
+
+import gc
+import weakref
+from itertools import product
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import FLOATS, INTEGERS, numpy_dtype, same_bits
+from reference import Pooling
+
+from kpool.ops import average_pool
+
+# What sums are divided by.
+RULES = [{}, {"count_include_pad": True}, {"divisor_override": 3}, {"divisor_override": 1, "count_include_pad": True}]
+
+# Spatial sizes, and windows over them: size, strides, padding, dilation, ceil_mode.
+WINDOWS = [
+    ((9,), (3,), (2,), "same", (1,), False),
+    ((10,), (3,), (4,), [(2, 1)], (1,), True),
+    ((11,), (4,), (1,), [(0, 5)], (2,), False),
+    ((3,), (5,), (3,), "same", (3,), False),
+    ((7, 9), (2, 2), (2, 2), None, (1, 1), False),
+    ((7, 8), (2, 3), (3, 5), None, (1, 1), False),
+    ((6, 9), (3, 3), (2, 2), [(1, 1), (1, 1)], (1, 1), True),
+    ((8, 7), (3, 2), (1, 3), [(0, 1), (1, 0)], (1, 2), True),
+    ((5, 12), (5, 4), (2, 1), "same", (1, 2), False),
+    ((4, 5, 6), (2, 3, 2), (2, 1, 3), [(1, 0), (0, 2), (1, 1)], (1, 1, 1), True),
+    ((5, 4, 7), (3, 2, 3), (1, 2, 2), "same", (2, 1, 1), False),
+]
+
+
+def oriented(x, data_format):
+    return np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
+
+
+def small_integers(rng, shape, dtype="float32", most=8):
+    return rng.integers(-most, most + 1, shape).astype(numpy_dtype(dtype))
+
+
+def arguments_of(window):
+    _, pool_size, strides, padding, dilation, ceil_mode = window
+    arguments = {"pool_size": pool_size, "strides": strides, "dilation_rate": dilation, "ceil_mode": ceil_mode}
+    return {**arguments, "padding": padding or "valid"}
+
+
+def multiples_of_divisors(rng, oracle, shape, dtype, channels_first, rule):
+    """Gradients whose shares are integers: any other divisor gives other shares, most of them no integers."""
+    divisors = np.reshape(oracle.divisors(**rule), oracle.pooled)
+    divisors = divisors if channels_first else divisors[..., None]
+    return (rng.integers(-2, 3, shape) * divisors).astype(numpy_dtype(dtype))
+
+
+def value_and_gradient(x, gradients=None, **arguments):
+    tensor = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        outputs = average_pool(tensor, **arguments)
+    return outputs.numpy(), tape.gradient(outputs, tensor, gradients).numpy()
+
+
+def within(actual, expected, magnitude, terms):
+    """Equal but for rounding. `magnitude` is the result for the absolute values, `terms` how many are added.
+
+    A sum of n terms errs by at most n - 1 roundings of at most the sum of absolute values, and the quotient is rounded
+    once, a half type once more. Sums of half types are float32. The reference is float64, which adds as much as n
+    roundings of its own.
+    """
+    result = {"float16": 2**-11, "bfloat16": 2**-8}.get(str(actual.dtype), 0)
+    working = 2**-53 if actual.dtype == "float64" else 2**-24
+    bound = (terms + 1) * (working + 2**-53) * magnitude
+    bound += result * (np.abs(expected) + bound)
+    # Below the smallest normal number a rounding is an absolute error.
+    bound += 2**-25 if actual.dtype == "float16" else 0
+    assert (np.abs(actual.astype("float64") - expected) <= bound).all()
+
+
+# Answers by hand.
+
+
+def test_2x2():
+    x = np.array([[1, 3, 2, 4], [5, 7, 1, 1]], "float32").reshape(1, 2, 4, 1)
+    assert average_pool(x, 2).ravel().tolist() == [4, 2]
+    assert average_pool(x, (1, 2)).ravel().tolist() == [2, 3, 6, 1]
+    assert average_pool(x, 2, 1).ravel().tolist() == [4, 13 / 4, 2]
+    assert average_pool(x, 2, divisor_override=1).ravel().tolist() == [16, 8]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        # Windows over 1 to 6 with padding 1: (0 1 2), (2 3 4), (4 5 6), and with ceil_mode (6 0 _), whose third
+        # element hangs over even the padding.
+        ({}, [3 / 2, 9 / 3, 15 / 3]),
+        ({"ceil_mode": True}, [3 / 2, 9 / 3, 15 / 3, 6 / 1]),
+        ({"count_include_pad": True}, [3 / 3, 9 / 3, 15 / 3]),
+        ({"count_include_pad": True, "ceil_mode": True}, [3 / 3, 9 / 3, 15 / 3, 6 / 2]),
+        ({"divisor_override": 4, "ceil_mode": True}, [3 / 4, 9 / 4, 15 / 4, 6 / 4]),
+        ({"divisor_override": 4, "count_include_pad": True}, [3 / 4, 9 / 4, 15 / 4]),
+        # Without padding in front: (1 2 3), (3 4 5), (5 6 _).
+        ({"padding": 0, "ceil_mode": True}, [6 / 3, 12 / 3, 11 / 2]),
+        ({"padding": 0, "ceil_mode": True, "count_include_pad": True}, [6 / 3, 12 / 3, 11 / 2]),
+        # "same" pads one element at the end: (1 2 3), (3 4 5), (5 6 0).
+        ({"padding": "same"}, [6 / 3, 12 / 3, 11 / 2]),
+        ({"padding": "same", "count_include_pad": True}, [6 / 3, 12 / 3, 11 / 3]),
+        # Every second element, with 3 of padding in front: (_ _ 2), (_ 2 4), (2 4 6).
+        ({"dilation_rate": 2, "padding": ((3, 0),)}, [2 / 1, 6 / 2, 12 / 3]),
+        ({"dilation_rate": 2, "padding": ((3, 0),), "count_include_pad": True}, [2 / 3, 6 / 3, 12 / 3]),
+    ],
+)
+def test_pytorchs_rules(arguments, expected):
+    x = np.arange(1, 7, dtype="float64").reshape(1, 6, 1)
+    assert average_pool(x, 3, 2, **{"padding": 1, **arguments}).ravel().tolist() == expected
+
+
+def test_overhang_in_two_axes():
+    """4x4 ones, window 3, strides 2, padding 1: the last window of an axis holds 1 element, 1 of padding, 1 of none."""
+    counted = average_pool(np.ones((1, 4, 4, 1)), 3, 2, 1, ceil_mode=True, count_include_pad=True)[0, ..., 0]
+    np.testing.assert_allclose(counted, np.outer([2 / 3, 3 / 3, 1 / 2], [2 / 3, 3 / 3, 1 / 2]), rtol=2**-50)
+    assert (average_pool(np.ones((1, 4, 4, 1)), 3, 2, 1, ceil_mode=True) == 1).all()
+
+
+def test_gradient_of_overlapping_windows():
+    x = np.zeros((1, 4, 1), "float32")
+    gradients = np.array([2, 4, 6], "float32").reshape(1, 3, 1)
+    assert value_and_gradient(x, gradients, pool_size=2, strides=1)[1].ravel().tolist() == [1, 3, 5, 3]
+    # Padding gets nothing, and an element at the edge more of what is left.
+    arguments = {"pool_size": 2, "strides": 2, "padding": 1}
+    assert value_and_gradient(x, gradients, **arguments)[1].ravel().tolist() == [2, 2, 2, 6]
+    counted = value_and_gradient(x, gradients, **arguments, count_include_pad=True)[1]
+    assert counted.ravel().tolist() == [1, 2, 2, 3]
+
+
+# Against the oracle.
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_values_and_gradients(dtype, data_format, rng):
+    first = data_format == "channels_first"
+    for (spatial, *window), channels, rule in product(WINDOWS, [1, 3, 9], RULES):
+        oracle = Pooling(spatial, *window)
+        arguments = {**arguments_of((spatial, *window)), **rule, "data_format": data_format}
+        x = oriented(small_integers(rng, (2, *spatial, channels), dtype), data_format)
+        values = oracle.average_pool(x, first, **rule)
+        gradients = multiples_of_divisors(rng, oracle, values.shape, dtype, first, rule)
+        actual = value_and_gradient(x, tf.constant(gradients), **arguments)
+        same_bits(actual[0], values)
+        same_bits(actual[1], oracle.average_pool_backward(gradients, first, **rule))
+        same_bits(average_pool(x, **arguments), values)
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 7, 8, 9, 16, 19, 33, 300])
+def test_every_number_of_channels(channels, data_format, rng):
+    """No number falls between lanes of channels, lanes of columns, blocks and what is left over."""
+    first = data_format == "channels_first"
+    windows = [((3, 20), (2, 2), (2, 2), None), ((4, 17), (3, 3), (1, 2), "same"), ((3, 21), (2, 20), (1, 1), None)]
+    for (spatial, *window), dtype in product(windows, ["float32", "float16"]):
+        oracle = Pooling(spatial, *window)
+        arguments = dict(zip(("pool_size", "strides", "padding"), window, strict=True), data_format=data_format)
+        x = oriented(small_integers(rng, (1, *spatial, channels), dtype), data_format)
+        values = oracle.average_pool(x, first)
+        gradients = multiples_of_divisors(rng, oracle, values.shape, dtype, first, {})
+        actual = value_and_gradient(x, tf.constant(gradients), **{**arguments, "padding": window[2] or "valid"})
+        same_bits(actual[0], values)
+        same_bits(actual[1], oracle.average_pool_backward(gradients, first))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_rounding(dtype, rng):
+    """Numbers whose sums are not exact."""
+    wide = np.float64
+    for spatial, *window in WINDOWS:
+        oracle, arguments = Pooling(spatial, *window), arguments_of((spatial, *window))
+        x = rng.normal(size=(2, *spatial, 9)).astype(numpy_dtype(dtype))
+        gradients = rng.normal(size=(2, *oracle.pooled, 9)).astype(x.dtype)
+        terms = np.prod(oracle.pool_size)
+        for rule in RULES:
+            actual = value_and_gradient(x, tf.constant(gradients), **arguments, **rule)
+            magnitude = oracle.average_pool(abs(x.astype(wide)), **rule)
+            within(actual[0], oracle.average_pool(x.astype(wide), **rule), magnitude, terms)
+            # Each share is a quotient, rounded; at most as many of them meet as a window has elements.
+            magnitude = oracle.average_pool_backward(abs(gradients.astype(wide)), **rule)
+            within(actual[1], oracle.average_pool_backward(gradients.astype(wide), **rule), magnitude, terms)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_infinities_nan_and_zeros(dtype, rng):
+    """IEEE arithmetic of a sum that begins with zero: the average of negative zeros is 0, as in TensorFlow."""
+    special = np.array([np.inf, -np.inf, np.nan, -0.0, -0.0], numpy_dtype(dtype))
+    for (spatial, *window), density in product(WINDOWS, [0.03, 1]):
+        oracle, arguments = Pooling(spatial, *window), arguments_of((spatial, *window))
+        for channels in (2, 11):
+            x = small_integers(rng, (1, *spatial, channels), dtype)
+            x = np.where(rng.random(x.shape) < density, rng.choice(special, x.shape), x)
+            gradients = small_integers(rng, (1, *oracle.pooled, channels), dtype, 1)
+            gradients = np.where(rng.random(gradients.shape) < density, rng.choice(special, gradients.shape), gradients)
+            actual = value_and_gradient(x, tf.constant(gradients), **arguments, divisor_override=4)
+            same_bits(actual[0], oracle.average_pool(x, divisor_override=4))
+            same_bits(actual[1], oracle.average_pool_backward(gradients, divisor_override=4))
+    same_bits(average_pool(np.full((1, 2, 2, 1), -0.0, special.dtype), 2), np.zeros((1, 1, 1, 1), special.dtype))
+
+
+def running_sums(rows, starts, ends):
+    """Sums of `rows[:, start:end]`, for small integers."""
+    sums = np.concatenate([np.zeros_like(rows[:, :1]), np.cumsum(rows, 1)], 1)
+    return sums[:, ends] - sums[:, starts]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 20])
+@pytest.mark.parametrize(
+    ("taps", "stride", "before", "after"),
+    [
+        *[(9000, 1, 0, 0), (9000, 7, 0, 0), (9000, 1, 10, 99), (9000, 90, 8999, 8999), (10000, 1, 0, 0)],
+        *[(4095, 5, 0, 0), (4096, 11, 1, 0), (4097, 9, 0, 2), (2048, 3, 7, 7), (1000, 6000, 0, 0), (2, 4096, 0, 0)],
+        *[(1, 1, 0, 0), (2, 1, 0, 1), (3, 2, 1, 1), (5, 1, 2, 2)],
+    ],
+)
+def test_rows_longer_than_a_line(taps, stride, before, after, channels, rng):
+    """2 of 3 rows of 10,000 columns at a time: neither the columns nor the windows fit what is summed at once."""
+    height, width = 3, 10000
+    starts = np.arange(0, before + width + after - taps + 1, stride) - before
+    lows, highs = np.maximum(starts, 0), np.minimum(starts + taps, width)
+    arguments = {"pool_size": (2, taps), "strides": (1, stride), "padding": ((0, 0), (before, after))}
+    x = small_integers(rng, (1, height, width, channels), "float32")
+    shares = small_integers(rng, (2, len(starts), channels), "float64", 2)
+    for counted, data_format in [(False, "channels_last"), (True, "channels_first")]:
+        divisors = 2 * (np.full_like(starts, taps) if counted else highs - lows)[:, None]
+        rows = x[0].astype("float64")
+        values = running_sums(rows[:-1] + rows[1:], lows, highs) / divisors
+        gradient = np.zeros((2, width + 1, channels))
+        for row, share in zip(gradient, shares, strict=True):
+            np.add.at(row, lows, share)
+            np.add.at(row, highs, -share)
+        gradient = np.cumsum(gradient, 1)[:, :-1]
+        gradient = np.stack([gradient[0], gradient[0] + gradient[1], gradient[1]])
+        actual = value_and_gradient(
+            oriented(x, data_format),
+            tf.constant(oriented((shares * divisors)[None].astype("float32"), data_format)),
+            **arguments,
+            data_format=data_format,
+            count_include_pad=counted,
+        )
+        same_bits(actual[0], oriented(values[None].astype("float32"), data_format))
+        same_bits(actual[1], oriented(gradient[None].astype("float32"), data_format))
+
+
+def test_dilation_over_more_than_a_line(rng):
+    """100 elements, 90 apart."""
+    oracle = Pooling((10000,), (100,), (13,), None, (90,))
+    for shape, data_format in (((1, 10000, 2), "channels_last"), ((1, 2, 10000), "channels_first")):
+        x, first = small_integers(rng, shape, "bfloat16"), data_format == "channels_first"
+        values = oracle.average_pool(x, first)
+        gradients = multiples_of_divisors(rng, oracle, values.shape, "bfloat16", first, {})
+        arguments = {"pool_size": 100, "strides": 13, "dilation_rate": 90, "data_format": data_format}
+        actual = value_and_gradient(x, tf.constant(gradients), **arguments)
+        same_bits(actual[0], values)
+        same_bits(actual[1], oracle.average_pool_backward(gradients, first))
+
+
+# The order of additions, and half types.
+
+
+def in_order(x, pool_size, strides):
+    """Rows first, then columns, one after the other: what every layout and every size must give, to the bit."""
+    working = np.float64 if x.dtype == np.float64 else np.float32
+    pooled = [(size - k) // s + 1 for size, k, s in zip(x.shape[1:3], pool_size, strides, strict=True)]
+    rows, columns = (
+        [slice(k, k + (count - 1) * stride + 1, stride) for k in range(taps)]
+        for count, taps, stride in zip(pooled, pool_size, strides, strict=True)
+    )
+    total = sum((x[:, row].astype(working) for row in rows), working(0))
+    total = sum((total[:, :, column] for column in columns), working(0))
+    return (total / working(np.prod(pool_size))).astype(x.dtype)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_order_of_additions_is_fixed(dtype, rng):
+    for spatial, pool_size, strides in [
+        ((9, 40), (3, 3), (2, 2)),
+        ((8, 33), (2, 5), (1, 1)),
+        ((5, 600), (4, 500), (1, 1)),
+        ((4, 50), (4, 50), (1, 1)),
+    ]:
+        for channels in (1, 3, 8, 20, 300):
+            x = (rng.normal(size=(1, *spatial, channels)) * 100).astype(numpy_dtype(dtype))
+            expected = in_order(x, pool_size, strides)
+            same_bits(average_pool(x, pool_size, strides), expected)
+            first = average_pool(np.moveaxis(x, -1, 1), pool_size, strides, data_format="channels_first")
+            same_bits(np.moveaxis(first, 1, -1), expected)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_both_layouts_give_the_same_bits(dtype, rng):
+    for spatial, *window in WINDOWS:
+        arguments = arguments_of((spatial, *window))
+        x = rng.normal(size=(2, *spatial, 21)).astype(numpy_dtype(dtype))
+        gradients = tf.constant(rng.normal(size=average_pool(x, **arguments).shape).astype(x.dtype))
+        last = value_and_gradient(x, gradients, **arguments)
+        first = value_and_gradient(
+            oriented(x, "channels_first"),
+            tf.constant(oriented(gradients.numpy(), "channels_first")),
+            **arguments,
+            data_format="channels_first",
+        )
+        for a, b in zip(first, last, strict=True):
+            same_bits(np.moveaxis(a, 1, -1), b)
+
+
+def test_half_sums_pass_the_largest_half():
+    x = np.full((1, 4, 4, 9), 60000, "float16")
+    assert (average_pool(x, 4) == 60000).all()
+    assert np.isposinf(average_pool(x, 4, divisor_override=1)).all()
+    assert (average_pool(x, 4, divisor_override=16) == 60000).all()
+    gradients = tf.constant(np.full((1, 3, 3, 9), 60000, "float16"))
+    dx = value_and_gradient(x, gradients, pool_size=2, strides=1)[1]
+    # Four windows meet inside, each of which gives a quarter.
+    assert (dx[:, 1:3, 1:3] == 60000).all()
+
+
+@pytest.mark.parametrize(("dtype", "large"), [("float16", 2048), ("bfloat16", 256)])
+def test_half_sums_are_rounded_once(dtype, large):
+    """One more is nothing to `large` in the half type; in float32 the ones add up."""
+    x = np.ones((1, 4, 8, 3), numpy_dtype(dtype))
+    x[:, 0, 0] = large
+    expected = np.full((1, 1, 1, 3), np.float32(large + 31) / 8).astype(x.dtype)
+    same_bits(average_pool(x, (4, 8), divisor_override=8), expected)
+    # Every element lies in all 8 windows.
+    arguments = {"pool_size": (1, 15), "strides": 1, "padding": ((0, 0), (7, 7)), "divisor_override": 1}
+    dx = value_and_gradient(x[:, :1], tf.constant(x[:, :1]), **arguments)[1]
+    same_bits(dx, np.full((1, 1, 8, 3), np.float32(large + 7)).astype(x.dtype))
+
+
+# Derivatives of every order.
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_each_gradient_is_the_others(data_format, rule, rng):
+    """The gradient by the gradient that comes in is the forward pass, and so on."""
+    first = data_format == "channels_first"
+    for spatial, *window in WINDOWS[4:9]:
+        oracle = Pooling(spatial, *window)
+        arguments = {**arguments_of((spatial, *window)), **rule, "data_format": data_format}
+        x = oriented(small_integers(rng, (2, *spatial, 3), "float64"), data_format)
+        pooled = oracle.average_pool(x, first, **rule).shape
+        g, h = (tf.constant(multiples_of_divisors(rng, oracle, pooled, "float64", first, rule)) for _ in range(2))
+        x, v = tf.constant(x), tf.constant(oriented(small_integers(rng, (2, *spatial, 3), "float64"), data_format))
+        with tf.GradientTape() as third:
+            third.watch(v)
+            with tf.GradientTape(persistent=True) as second:
+                second.watch([x, g])
+                with tf.GradientTape() as first_order:
+                    first_order.watch(x)
+                    y = average_pool(x, **arguments)
+                dx = first_order.gradient(y, x, g)
+            dg = second.gradient(dx, g, v)
+        assert second.gradient(dx, x, v) is None
+        same_bits(dx.numpy(), oracle.average_pool_backward(g.numpy(), first, **rule))
+        same_bits(dg.numpy(), oracle.average_pool(v.numpy(), first, **rule))
+        same_bits(third.gradient(dg, v, h).numpy(), oracle.average_pool_backward(h.numpy(), first, **rule))
+
+
+def test_second_order_gradient_of_a_square(rng):
+    """f = sum(y^2) has the Hessian 2 A'A, where y = A x."""
+    x, v = (tf.constant(small_integers(rng, (1, 5, 6, 2), "float64")) for _ in range(2))
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            f = tf.reduce_sum(average_pool(x, 2, 1) ** 2)
+        slope = tf.reduce_sum(inner.gradient(f, x) * v)
+    oracle = Pooling((5, 6), (2, 2), (1, 1))
+    expected = oracle.average_pool_backward(2 * oracle.average_pool(v.numpy()))
+    same_bits(outer.gradient(slope, x).numpy(), expected)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_forward_mode(rule, rng):
+    for spatial, *window in WINDOWS[::3]:
+        x, tangent = (tf.constant(small_integers(rng, (2, *spatial, 3), "float64")) for _ in range(2))
+        with tf.autodiff.ForwardAccumulator(x, tangent) as accumulator:
+            y = average_pool(x, **arguments_of((spatial, *window)), **rule)
+        same_bits(accumulator.jvp(y).numpy(), Pooling(spatial, *window).average_pool(tangent.numpy(), **rule))
+
+
+def test_the_tape_keeps_nothing_of_the_input():
+    scale = tf.Variable(2.0)
+    with tf.GradientTape() as tape:
+        x = tf.fill((1, 4, 4, 1), scale)
+        y = average_pool(x, 2)
+        kept = weakref.ref(x)
+        del x
+        gc.collect()
+        assert kept() is None
+    assert tape.gradient(y, scale) == 4
+
+
+# In graphs.
+
+
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("known", [(None, None, None), (None, 7, 9), (2, None, 9)])
+def test_graph_with_unknown_sizes(known, data_format, rng):
+    batch, height, width = known
+    signature = [batch, height, width, 4] if data_format == "channels_last" else [batch, 4, height, width]
+    arguments = {"pool_size": 3, "strides": 2, "padding": 1, "ceil_mode": True, "data_format": data_format}
+    oracle, first = Pooling((7, 9), (3, 3), (2, 2), [(1, 1), (1, 1)], None, True), data_format == "channels_first"
+
+    @tf.function(input_signature=[tf.TensorSpec(signature), tf.TensorSpec([None] * 4), tf.TensorSpec(signature)])
+    def graph(x, gradients, v):
+        with tf.GradientTape() as outer:
+            outer.watch(gradients)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                values = average_pool(x, **arguments)
+            dx = tape.gradient(values, x, gradients)
+        pooled = [None if n is None else (n + 1) // 2 for n in (height, width)]
+        assert values.shape[slice(2, 4) if first else slice(1, 3)].as_list() == pooled
+        assert dx.shape.as_list() == signature
+        return values, dx, outer.gradient(dx, gradients, v)
+
+    x, v = (oriented(small_integers(rng, (2, 7, 9, 4)), data_format) for _ in range(2))
+    values = oracle.average_pool(x, first)
+    gradients = multiples_of_divisors(rng, oracle, values.shape, "float32", first, {})
+    actual = graph(x, gradients, v)
+    same_bits(actual[0].numpy(), values)
+    same_bits(actual[1].numpy(), oracle.average_pool_backward(gradients, first))
+    same_bits(actual[2].numpy(), oracle.average_pool(v, first))
+
+
+def test_errors_that_turn_out_when_the_graph_runs():
+    graph = tf.function(lambda x: average_pool(x, 3), input_signature=[tf.TensorSpec([None] * 4)])
+    assert graph(tf.ones((1, 3, 3, 1))) == 1
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"`pool_size` must not exceed the padded input.*\(3, 2\)"):
+        graph(tf.ones((1, 3, 2, 1)))
+
+
+# TensorFlow and Keras, where they have the same.
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_tensorflows_own(padding, rng):
+    for spatial, *window, data_format in [
+        ((9,), 3, 2, "NWC"),
+        ((7, 10), (2, 3), (2, 1), "NHWC"),
+        ((5, 6, 7), (2, 3, 2), (1, 2, 2), "NDHWC"),
+    ]:
+        x, results = tf.constant(small_integers(rng, (2, *spatial, 5))), []
+        for pool, *rest in ((average_pool, padding), (tf.nn.avg_pool, padding.upper(), data_format)):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = pool(x, *window, *rest)
+            # Every divisor up to 12 divides 27720.
+            results += y.numpy(), tape.gradient(y, x, tf.fill(y.shape, 27720.0)).numpy()
+        same_bits(results[0], results[2])
+        same_bits(results[1], results[3])
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_give_floats(dtype, rng):
+    limits = np.iinfo(dtype)
+    x = rng.integers(max(limits.min, -99), 99, (2, 4, 6, 3)).astype(dtype)
+    same_bits(average_pool(x, 2), Pooling((4, 6), (2, 2)).average_pool(x.astype("float32")))
+    assert average_pool(tf.constant(x), 2).dtype == keras.ops.mean(tf.constant(x)).dtype == "float32"
+    # No sum of the largest wraps around.
+    largest = np.full((1, 2, 2, 1), limits.max, dtype)
+    assert average_pool(largest, 2).item() == np.float32(limits.max)
+    assert average_pool(np.full_like(largest, limits.min), 2).item() == np.float32(limits.min)
+    try:
+        keras.config.set_floatx("float64")
+        assert average_pool(x, 2).dtype == "float64"
+    finally:
+        keras.config.set_floatx("float32")
+
+
+# Arguments.
+
+
+def test_kinds_of_input(rng):
+    x = small_integers(rng, (1, 4, 6, 2))
+    expected = Pooling((4, 6), (2, 2)).average_pool(x)
+    assert isinstance(average_pool(x, 2), np.ndarray)
+    for same in (tf.constant(x), tf.Variable(x), keras.Variable(x), x.tolist()):
+        result = average_pool(same, 2)
+        assert tf.is_tensor(result)
+        same_bits(result.numpy(), expected)
+    same_bits(average_pool(x[:, ::-1, ::-1], 2), expected[:, ::-1, ::-1])
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 3), (2, 8, 8, 0), (0, 8, 8, 0)])
+def test_empty_tensors_give_empty_results(shape):
+    values, gradient = value_and_gradient(np.zeros(shape, "float32"), pool_size=3, strides=2)
+    assert values.shape == (shape[0], 3, 3, shape[3])
+    assert gradient.shape == shape
+
+
+@pytest.mark.parametrize("divisor", [0, -1, True, False, 2.5, 2.0, "2", 2**31, 2**70, (2, 2), ()])
+def test_divisors_that_cannot_be(divisor):
+    message = r"`divisor_override` must be None or an integer from 1 to 2147483647\. Received: divisor_override="
+    for x in (np.zeros((1, 4, 4, 1)), keras.KerasTensor((1, 4, 4, 1))):
+        with pytest.raises(ValueError, match=message):
+            average_pool(x, 2, divisor_override=divisor)
+
+
+def test_divisors_at_the_limits():
+    x = np.full((1, 2, 2, 1), 2**29)
+    assert average_pool(x, 2, divisor_override=np.int64(1)).item() == 2**31
+    assert average_pool(x.astype("float64"), 2, divisor_override=2**31 - 1).item() == 2**31 / (2**31 - 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"pool_size": 5}, r"`pool_size` must not exceed the padded input .*\. Received: .*=\(5, 4\)"),
+        ({"pool_size": 3, "dilation_rate": 2}, r"`pool_size` must not exceed the padded input .*=\(5, 4\)"),
+        ({"pool_size": 0}, r"`pool_size` must hold integers from 1 .* Received: pool_size=\(0, 0\)"),
+        ({"pool_size": (2, 2, 2)}, r"`pool_size` must be an integer or a tuple of 2 integers\. Received: pool_size="),
+        ({"strides": -1}, r"`strides` must hold integers from 1 .* Received: strides=\(-1, -1\)"),
+        ({"padding": 2}, r"`padding` must be smaller than the window .* Received: padding before each axis=\(2, 2\)"),
+        ({"padding": "full"}, r'`padding` must be "valid", "same", .* Received: padding=\'full\''),
+        ({"data_format": "NHWC"}, r"`data_format` must be .* Received: data_format=\'NHWC\'"),
+    ],
+)
+def test_arguments_that_cannot_be(arguments, message):
+    for x in (np.zeros((1, 4, 4, 1)), keras.KerasTensor((1, 4, 4, 1)), keras.KerasTensor((None, 4, None, 1))):
+        with pytest.raises(ValueError, match=message):
+            average_pool(x, **{"pool_size": 2, **arguments})
