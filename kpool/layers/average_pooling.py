@@ -37,7 +37,8 @@ class AveragePooling1D(BaseAveragePooling):
         `(batch, steps, channels)`, with `"channels_first"` `(batch, channels, steps)`.
 
     Output shape:
-        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`.
+        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`,
+        with `ceil_mode` `ceil`.
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the window does not fit the inputs.
@@ -105,7 +106,8 @@ class AveragePooling2D(BaseAveragePooling):
         `(batch, height, width, channels)`, with `"channels_first"` `(batch, channels, height, width)`.
 
     Output shape:
-        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`.
+        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`,
+        with `ceil_mode` `ceil`.
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the window does not fit the inputs.
@@ -174,7 +176,8 @@ class AveragePooling3D(BaseAveragePooling):
         `(batch, depth, height, width, channels)`, with `"channels_first"` `(batch, channels, depth, height, width)`.
 
     Output shape:
-        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`.
+        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`,
+        with `ceil_mode` `ceil`.
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the window does not fit the inputs.

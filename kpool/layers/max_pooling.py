@@ -41,9 +41,8 @@ class MaxPooling1D(BaseMaxPooling):
         `(batch, steps, channels)`, with `"channels_first"` `(batch, channels, steps)`.
 
     Output shape:
-        The same with each spatial size
-        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`. With `return_indices` a tuple
-        of two tensors of this shape, values and indices.
+        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`,
+        with `ceil_mode` `ceil`. With `return_indices` a tuple of two tensors of this shape, values and indices.
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the window does not fit the inputs.
@@ -116,9 +115,8 @@ class MaxPooling2D(BaseMaxPooling):
         `(batch, height, width, channels)`, with `"channels_first"` `(batch, channels, height, width)`.
 
     Output shape:
-        The same with each spatial size
-        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`. With `return_indices` a tuple
-        of two tensors of this shape, values and indices.
+        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`,
+        with `ceil_mode` `ceil`. With `return_indices` a tuple of two tensors of this shape, values and indices.
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the window does not fit the inputs.
@@ -195,9 +193,8 @@ class MaxPooling3D(BaseMaxPooling):
         `(batch, depth, height, width, channels)`, with `"channels_first"` `(batch, channels, depth, height, width)`.
 
     Output shape:
-        The same with each spatial size
-        `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`, with `ceil_mode` `ceil`. With `return_indices` a tuple
-        of two tensors of this shape, values and indices.
+        The same with each spatial size `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`,
+        with `ceil_mode` `ceil`. With `return_indices` a tuple of two tensors of this shape, values and indices.
 
     Raises:
         ValueError: If an argument has a wrong form or value, or the window does not fit the inputs.
