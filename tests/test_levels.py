@@ -93,9 +93,7 @@ def test_an_environment_variable_forces_a_level(name, monkeypatch):
 
 
 def test_an_unknown_level_is_refused(monkeypatch, level):
-    message = (
-        "`level`, or the environment variable KPOOL_SIMD, must be an instruction set that this processor has"
-    )
+    message = "`level`, or the environment variable KPOOL_SIMD, must be an instruction set that this processor has"
     with pytest.raises(ValueError, match=message):
         driver.set_level("sse9")
     assert driver.level() == level
