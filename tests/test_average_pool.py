@@ -214,24 +214,37 @@ def running_sums(rows, starts, ends):
     return sums[:, ends] - sums[:, starts]
 
 
-@pytest.mark.parametrize("channels", [1, 3, 20])
+def long_rows(width, line):
+    """Windows over `width` columns where `line` are summed at a time: size, stride, padding before and after."""
+    wide = width * 9 // 10
+    return [
+        *[(wide, 1, 0, 0), (wide, 7, 0, 0), (wide, 1, 10, 99), (wide, wide // 100, wide - 1, wide - 1)],
+        *[(width, 1, 0, 0), (line - 1, 5, 0, 0), (line, 11, 1, 0), (line + 1, 9, 0, 2), (line // 2, 3, 7, 7)],
+        *[(width // 10, width * 6 // 10, 0, 0), (2, line, 0, 0), (1, 1, 0, 0), (2, 1, 0, 1), (5, 1, 2, 2)],
+    ]
+
+
 @pytest.mark.parametrize(
-    ("taps", "stride", "before", "after"),
+    ("width", "channels", "window"),
     [
-        *[(9000, 1, 0, 0), (9000, 7, 0, 0), (9000, 1, 10, 99), (9000, 90, 8999, 8999), (10000, 1, 0, 0)],
-        *[(4095, 5, 0, 0), (4096, 11, 1, 0), (4097, 9, 0, 2), (2048, 3, 7, 7), (1000, 6000, 0, 0), (2, 4096, 0, 0)],
-        *[(1, 1, 0, 0), (2, 1, 0, 1), (3, 2, 1, 1), (5, 1, 2, 2)],
+        (width, channels, window)
+        for width, channels, line in [(10000, 1, 4096), (10000, 3, 4096 // 3), (700, 20, 4096 // 16)]
+        for window in long_rows(width, line)
     ],
 )
-def test_rows_longer_than_a_line(taps, stride, before, after, channels, rng):
-    """2 of 3 rows of 10,000 columns at a time: neither the columns nor the windows fit what is summed at once."""
-    height, width = 3, 10000
+def test_rows_longer_than_a_line(width, channels, window, rng):
+    """2 of 3 rows at a time: neither the columns nor the windows fit what is summed at once."""
+    (taps, stride, before, after), height = window, 3
     starts = np.arange(0, before + width + after - taps + 1, stride) - before
     lows, highs = np.maximum(starts, 0), np.minimum(starts + taps, width)
     arguments = {"pool_size": (2, taps), "strides": (1, stride), "padding": ((0, 0), (before, after))}
     x = small_integers(rng, (1, height, width, channels), "float32")
     shares = small_integers(rng, (2, len(starts), channels), "float64", 2)
-    for counted, data_format in [(False, "channels_last"), (True, "channels_first")]:
+    for counted, data_format, dtype in [
+        (False, "channels_last", "float32"),
+        (True, "channels_last", "float64"),
+        (True, "channels_first", "float64"),
+    ]:
         divisors = 2 * (np.full_like(starts, taps) if counted else highs - lows)[:, None]
         rows = x[0].astype("float64")
         values = running_sums(rows[:-1] + rows[1:], lows, highs) / divisors
@@ -242,14 +255,14 @@ def test_rows_longer_than_a_line(taps, stride, before, after, channels, rng):
         gradient = np.cumsum(gradient, 1)[:, :-1]
         gradient = np.stack([gradient[0], gradient[0] + gradient[1], gradient[1]])
         actual = value_and_gradient(
-            oriented(x, data_format),
-            tf.constant(oriented((shares * divisors)[None].astype("float32"), data_format)),
+            oriented(x.astype(dtype), data_format),
+            tf.constant(oriented((shares * divisors)[None].astype(dtype), data_format)),
             **arguments,
             data_format=data_format,
             count_include_pad=counted,
         )
-        same_bits(actual[0], oriented(values[None].astype("float32"), data_format))
-        same_bits(actual[1], oriented(gradient[None].astype("float32"), data_format))
+        same_bits(actual[0], oriented(values[None].astype(dtype), data_format))
+        same_bits(actual[1], oriented(gradient[None].astype(dtype), data_format))
 
 
 def test_dilation_over_more_than_a_line(rng):
