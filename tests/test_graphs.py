@@ -2,13 +2,14 @@
 
 import logging
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import same_bits
 from reference import Pooling
 
-from kpool.ops import average_pool, max_pool, max_unpool
+from kpool.ops import adaptive_max_pool, average_pool, max_pool, max_unpool
 
 SPATIAL = (6, 8)
 ORACLE = Pooling(SPATIAL, (3, 2), (1, 2), "same")
@@ -160,13 +161,14 @@ def test_gradients_of_each_example(function, batch):
 
 
 @FUNCTIONS
-def test_no_gradient_goes_through_vectorized_map(function, batch):
-    """TensorFlow would differentiate the bare ops in the loop it made, and says that it cannot."""
+def test_gradient_through_vectorized_map(function, batch):
+    """TensorFlow differentiates the bare ops in the loop it made; they have gradients of their own."""
     x = tf.constant(batch)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        with pytest.raises(LookupError, match=r"No gradient defined for operation.*op type: Kpool"):
-            tape.gradient(tf.vectorized_map(function, x), x)
+        loss = tf.reduce_sum(12.0 * tf.vectorized_map(function, x))
+    y = expected_values(function, batch)
+    same_bits(tape.gradient(loss, x).numpy(), expected_gradient(function, batch, np.full_like(y, 12)))
 
 
 @FUNCTIONS
@@ -179,3 +181,54 @@ def test_jacobian(function, batch):
     units = np.eye(y.shape.num_elements(), dtype="float32").reshape(-1, *y.shape) * 12
     expected = [expected_gradient(function, batch[:1, ..., :1], unit[None])[0] for unit in units]
     same_bits(tape.jacobian(y, x).numpy(), np.reshape(expected, y.shape + x.shape))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: max_pool(x, 2),
+        lambda x: max_pool(x, 3, 2, "same"),
+        lambda x: max_pool(x, 2, return_indices=True)[0],
+        lambda x: adaptive_max_pool(tf.tile(x, [1, 20, 20, 1]), 3),
+        lambda x: average_pool(x, 3, 1, 1, count_include_pad=True),
+    ],
+)
+def test_forward_mode_inside_a_function(function, rng):
+    """TensorFlow then looks at single ops, which have gradients of their own."""
+    x, direction = (tf.constant(rng.normal(size=(2, 6, 6, 3)), "float32") for _ in range(2))
+
+    def product(x):
+        with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
+            y = function(x)
+        return accumulator.jvp(y)
+
+    expected = product(x)
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_array_equal(tf.function(product)(x), expected)
+
+
+def test_second_gradient_of_a_single_unpooling_needs_sizes(rng):
+    values, indices = max_pool(tf.constant(rng.normal(size=(2, 6, 6, 3)), "float32"), 2, return_indices=True)
+
+    def product(values, indices):
+        with tf.autodiff.ForwardAccumulator(values, values) as accumulator:
+            y = max_unpool(values, indices, 2)
+        return accumulator.jvp(y)
+
+    np.testing.assert_array_equal(tf.function(product)(values, indices), max_unpool(values, indices, 2))
+    signature = [tf.TensorSpec([None] * 4, dtype) for dtype in ("float32", "int32")]
+    with pytest.raises(NotImplementedError, match="needs spatial sizes that are known when the graph is built"):
+        tf.function(product, input_signature=signature)(values, indices)
+
+
+def test_output_size_as_keras_gives_shapes(rng):
+    """Integers where they are known, tensors elsewhere."""
+    x = rng.normal(size=(2, 7, 5, 3)).astype("float32")
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 5, 3])])
+    def there_and_back(x):
+        values, indices = max_pool(x, 2, return_indices=True)
+        return max_unpool(values, indices, 2, output_size=keras.ops.shape(x)[1:3])
+
+    values, indices = max_pool(x, 2, return_indices=True)
+    np.testing.assert_array_equal(there_and_back(x), max_unpool(values, indices, 2, output_size=(7, 5)))

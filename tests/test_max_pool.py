@@ -426,3 +426,21 @@ def test_second_order_gradient_in_a_graph(signature, rng):
 
     graph = tf.function(penalty, input_signature=[tf.TensorSpec(signature, tf.float64)])
     np.testing.assert_allclose(graph(x), penalty(tf.constant(x)))
+
+
+def test_padding_as_an_array(rng):
+    x = rng.normal(size=(1, 6, 6, 2))
+    for padding in ([[1, 0], [0, 1]], [1, 0]):
+        same_bits(max_pool(x, 2, 1, np.array(padding)), max_pool(x, 2, 1, padding))
+
+
+@pytest.mark.parametrize("pool_size", [{2, 3}, {2: 1, 3: 1}])
+def test_sizes_without_an_order_are_refused(pool_size):
+    with pytest.raises(ValueError, match="`pool_size` must be an integer or a tuple of 2 integers"):
+        max_pool(np.zeros((1, 6, 6, 2)), pool_size)
+
+
+@pytest.mark.parametrize("inputs", [None, tf.ragged.constant([[[1.0]], [[1.0], [2.0]]]), "text", [[1], [2, 3]]])
+def test_inputs_that_are_no_dense_numbers(inputs):
+    with pytest.raises(ValueError, match="`inputs` must be "):
+        max_pool(inputs, 2)

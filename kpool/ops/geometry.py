@@ -6,12 +6,13 @@ The formulas themselves are in `kpool.kernels.geometry`, where the native ops fi
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from kpool.kernels.geometry import CheckedWindow
 
@@ -178,10 +179,10 @@ def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
     """`value` as a tuple of `count` integers; a single integer stands for all of them."""
     try:
         values = tuple(value) if isinstance(value, Iterable) else (value,) * count
-        if any(isinstance(v, bool) for v in values):
+        if isinstance(value, Set | Mapping) or any(isinstance(v, bool) for v in values):
             raise TypeError
         result = tuple(operator.index(v) for v in values)
-    except TypeError:
+    except (TypeError, AttributeError):
         result = ()
     if len(result) != count:
         plural = "integers" if count > 1 else "integer"
@@ -193,6 +194,8 @@ def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
 
 def _pairs(padding: Any, rank: int) -> Padding:
     """Padding in any of its forms, as "same" or one (before, after) pair per axis."""
+    if isinstance(padding, np.ndarray):
+        padding = padding.tolist()
     if isinstance(padding, str):
         if padding.lower() == "same":
             return "same"

@@ -74,7 +74,7 @@ def max_unpool_tensors(
     inputs: Any, indices: Any, window: Window, output_size: Any = None, duplicates: str = "last"
 ) -> Any:
     """Unpool tensors."""
-    inputs, indices = as_tensor("inputs", inputs), keras.ops.convert_to_tensor(indices)
+    inputs, indices = as_tensor("inputs", inputs), as_tensor("indices", indices)
     size = check_output_size(output_size, window)
     check_indices(inputs, indices)
     window.unpooled_shape(inputs.shape, None if is_tensor(size) else size)
@@ -105,6 +105,9 @@ def check_output_size(output_size: Any, window: Window) -> Any:
     """None, a tuple with one integer per spatial axis, or an integer tensor that holds as many."""
     if output_size is None:
         return None
+    if isinstance(output_size, tuple | list) and any(is_tensor(size) for size in output_size):
+        # What `keras.ops.shape` gives in a graph: integers where they are known, else tensors.
+        output_size = keras.ops.stack([keras.ops.cast(size, "int64") for size in output_size])
     if not is_tensor(output_size):
         return integers("output_size", output_size, window.rank)
     dtype, shape = keras.backend.standardize_dtype(output_size.dtype), tuple(output_size.shape)
