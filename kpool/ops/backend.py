@@ -29,6 +29,15 @@ def is_symbolic(*tensors: Any) -> bool:
 
 def as_tensor(name: str, value: Any) -> Any:
     """A tensor of the backend from anything that holds numbers, of a dtype and rank that kpool can pool."""
+    tensor = dense(name, value)
+    check_tensor(name, tensor.dtype, tensor.shape.rank)
+    return tensor
+
+
+def dense(name: str, value: Any) -> Any:
+    """A tensor of the backend from anything that holds numbers."""
+    if isinstance(value, functions.Tensor):
+        return value
     message = f"`{name}` must be a dense tensor or an array of numbers. Received: {name} of type {type(value).__name__}"
     try:
         tensor = keras.ops.convert_to_tensor(value.value if isinstance(value, keras.Variable) else value)
@@ -36,7 +45,6 @@ def as_tensor(name: str, value: Any) -> Any:
         raise ValueError(message) from error
     if not isinstance(tensor, functions.Tensor | functions.Variable):
         raise ValueError(message)
-    check_tensor(name, tensor.dtype, tensor.shape.rank)
     return tensor
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from kpool.ops.backend import INDEX_DTYPES, check_tensor, functions, like
+from kpool.ops.backend import INDEX_DTYPES, check_tensor, dense, functions, like
 from kpool.ops.geometry import Shape, standard_data_format
 from kpool.ops.max_pool import standard_index_dtype
 from kpool.ops.symbolic import works_in_models
@@ -69,7 +69,7 @@ def convert_indices(
     >>> kpool.ops.convert_indices(indices, "tensorflow", "kpool", x.shape).numpy()[0, 0, 0]
     array([2, 2])
     """
-    tensor = keras.ops.convert_to_tensor(indices)
+    tensor = dense("indices", indices)
     conversion = make_conversion(tensor, source, target, input_shape, data_format, index_dtype)
     return like(indices, functions.convert_indices(tensor, conversion))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, is_symbolic, like
+from kpool.ops.backend import INDEX_DTYPES, as_tensor, dense, functions, is_symbolic, like
 from kpool.ops.geometry import Window, integers, make_window
 from kpool.ops.symbolic import works_in_models
 
@@ -74,7 +74,7 @@ def max_unpool_tensors(
     inputs: Any, indices: Any, window: Window, output_size: Any = None, duplicates: str = "last"
 ) -> Any:
     """Unpool tensors."""
-    inputs, indices = as_tensor("inputs", inputs), as_tensor("indices", indices)
+    inputs, indices = as_tensor("inputs", inputs), dense("indices", indices)
     size = check_output_size(output_size, window)
     check_indices(inputs, indices)
     window.unpooled_shape(inputs.shape, None if is_tensor(size) else size)
