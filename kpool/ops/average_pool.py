@@ -50,8 +50,7 @@ def average_pool(
         divisor_override: int, what to divide each sum by instead of its number of elements; 1 gives the sums.
 
     Returns:
-        The pooled tensor, of the dtype of `inputs`; for integers of Keras' default float dtype, as the result of
-        `keras.ops.mean`. Each spatial size is
+        The pooled tensor, of the dtype of `inputs`; for integers of Keras' default float dtype. Each spatial size is
         `floor((size + padding - ((pool_size - 1) * dilation_rate + 1)) / strides) + 1`.
 
     Raises:
