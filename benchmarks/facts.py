@@ -1,0 +1,55 @@
+"""What a run ran on: the processor and its caches, versions, threads, instruction set."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import kpool
+
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+PROCESSORS = Path("/proc/cpuinfo")
+# Assumed where the system does not tell; large enough that tensors beyond it are beyond most.
+UNKNOWN_CACHE = 64 << 20
+UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def last_level_cache() -> int:
+    """The bytes of the largest cache that the first core uses."""
+    sizes = [path.read_text().strip() for path in CACHES.glob("index*/size")]
+    return max((int(size[:-1]) * UNITS[size[-1]] for size in sizes if size[-1:] in UNITS), default=UNKNOWN_CACHE)
+
+
+def processor() -> str:
+    """The processor's name."""
+    lines = PROCESSORS.read_text().splitlines() if PROCESSORS.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def facts(threads: int) -> dict[str, str]:
+    """Everything that the figures depend on."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        kpool.show_config()
+    try:
+        pytorch = version("torch")
+    except PackageNotFoundError:
+        pytorch = "not installed"
+    return {
+        "processor": f"{processor()}, {cores()} cores, last-level cache of {last_level_cache() >> 20} MiB",
+        "system": platform.platform(),
+        "kpool.show_config()": "; ".join(shown.getvalue().splitlines()),
+        "PyTorch": pytorch,
+        "threads": f"{threads} for each of kpool, TensorFlow, PyTorch and the copy",
+        "copy": "np.copyto of half the bytes that the operation reads and writes, between buffers allocated before",
+    }
