@@ -68,10 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with everybody(threads, say) as contenders:
         results = run_groups(options.only or list(GROUPS), plan, effort, contenders, threads, say)
     verdicts = [judge(goal, results) for goal in GOALS]
-    conditions = {
-        **facts(threads),
-        "effort": f"{'quick' if options.quick else 'full'}, {effort.rounds} rounds, {time.monotonic() - begin:.0f} s",
-    }
+    kind = "quick" if options.quick else "full"
+    spent = f"{kind}, at most {effort.rounds} rounds, {time.monotonic() - begin:.0f} s"
+    conditions = {**facts(threads), "effort": spent}
     print(report(conditions, results, verdicts))
     if options.json:
         found = {

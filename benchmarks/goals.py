@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from statistics import geometric_mean
 from typing import Any
 
-from benchmarks.cases import Operation
+from benchmarks.cases import GLOBAL, Operation
 from benchmarks.races import (
     EAGER,
     FLOOR_OPERATIONS,
-    GLOBAL_OPERATIONS,
     GROWTH_WINDOWS,
     PYTORCH_OPERATIONS,
     WITHOUT_INDICES,
@@ -80,7 +79,7 @@ GOALS = (
       for operation in PYTORCH_OPERATIONS),
     Goal(4, f"stride 1, a {LARGEST} window / a {SMALLEST} one", "growth", LARGEST, SMALLEST, row="kpool", at_most=3),
     *(Goal(4, f"{operation} / copy, beyond the cache", "global", "kpool", "copy", operation, at_most=1.25)
-      for operation in GLOBAL_OPERATIONS),
+      for operation in GLOBAL),
     Goal(5, "channels_first / channels_last", "layouts", "channels_first", "channels_last", at_most=1.5),
     Goal(5, "1 and 3 channels / copy, beyond the cache", "few_channels", "kpool", "copy", at_most=1.5),
     *(Goal(5, f"{dtype} / float32, per byte", "dtypes", dtype, "float32", at_most=1.5, per_byte=True)

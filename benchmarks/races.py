@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from benchmarks.cases import DTYPES, Case, Operation
+from benchmarks.cases import DTYPES, GLOBAL, Case, Operation
 from benchmarks.results import Lane
 
 Race = list[Lane]
@@ -40,7 +40,6 @@ PYTORCH_OPERATIONS = (
     Operation.AVERAGE_BACKWARD,
 )
 FLOOR_OPERATIONS = (Operation.FORWARD_INDICES, Operation.BACKWARD, Operation.UNPOOL, Operation.AVERAGE)
-GLOBAL_OPERATIONS = (Operation.GLOBAL_MAX, Operation.GLOBAL_MAX_INDICES, Operation.GLOBAL_AVERAGE)
 GROWTH_OPERATIONS = (
     Operation.FORWARD,
     Operation.FORWARD_INDICES,
@@ -136,7 +135,7 @@ def growth(plan: Plan) -> Iterator[Race]:
 def whole_planes(plan: Plan) -> Iterator[Race]:
     """Global pooling, beyond the cache."""
     shape = (plan.batch_beyond_cache(56, 56, 128), 56, 56, 128)
-    for operation in GLOBAL_OPERATIONS:
+    for operation in GLOBAL:
         case = Case(operation, shape)
         yield lanes("global", "x".join(map(str, shape)), case, ("kpool", "TensorFlow", "TensorFlow XLA", "copy"))
 

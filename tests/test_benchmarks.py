@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from benchmarks.__main__ import main
 from benchmarks.cases import DTYPES, Case, Operation
 from benchmarks.contender_kpool import Kpool
 from benchmarks.contender_tensorflow import XLA, CopyOp, TensorFlow, TensorFlowInt32
+from benchmarks.contender_torch import PyTorch
 from benchmarks.floor import Copy
 from benchmarks.goals import GOALS, MET, MISSED, NOT_MEASURED, Goal, judge
 from benchmarks.process import Elsewhere, in_fresh_process
-from benchmarks.races import GROUPS, Plan
+from benchmarks.races import GROUPS, PYTORCH_OPERATIONS, Plan
 from benchmarks.report import report
 from benchmarks.results import Lane, Measurement, Mismatch, Results
 from benchmarks.runner import Effort, run_groups, run_race
@@ -85,6 +87,22 @@ def test_the_floor_copies_as_many_bytes_as_are_moved():
 def test_xla_takes_part_where_it_can():
     assert run_alike([Case(Operation.FORWARD, SHAPE)], ["TensorFlow XLA"])
     assert not run_alike([Case(Operation.FORWARD_INDICES, SHAPE)], ["TensorFlow XLA"])
+
+
+@pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed")
+@pytest.mark.parametrize("window", [(2, 2, "valid"), (3, 2, "same"), (3, 2, "valid")])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_pytorch_agrees_in_its_own_process(data_format, window):
+    operations = (*PYTORCH_OPERATIONS, Operation.FORWARD, Operation.FORWARD_BACKWARD)
+    pytorch = Elsewhere(PyTorch, 1)
+    try:
+        for operation in operations:
+            lanes = race(Case(operation, (2, 12, 12, 4), *window, data_format), ["PyTorch"])
+            results = run_race(lanes, {"PyTorch": pytorch}, ONCE)
+            assert not results.mismatches
+            assert len(results.measurements) == 1
+    finally:
+        pytorch.close()
 
 
 def test_models_agree_and_keras_has_no_unpooling():
