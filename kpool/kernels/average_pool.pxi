@@ -206,23 +206,6 @@ cdef inline void sum_rows(
     store_windows[RealVec, Sum](outputs, windows, job, tile, window)
 
 
-cdef inline void average_row(
-    RealVec outputs, RealVec x, Sum sums, const AveragePool* job, int64_t d, int64_t h,
-    int64_t channel, int64_t channel_end,
-) noexcept nogil:
-    """One row of windows: `outputs` begins there, `x` is the whole plane."""
-    cdef const Axis* axis = &job.geometry.axes[2]
-    cdef int64_t window[MAX_RANK]
-    cdef Tile tile
-    window[0] = d
-    window[1] = h
-    while channel < channel_end:
-        first_tile(&tile, axis, channel, channel_end)
-        while next_tile(&tile, axis):
-            sum_rows[RealVec, Sum](outputs, x, sums, sums + LINE, job, &tile, window)
-        channel += tile.block
-
-
 cdef inline void sum_shares(
     RealVec outputs, RealVec gradients, Sum columns, Sum windows, const AveragePool* job, Tile* tile,
     int64_t d, int64_t h,
@@ -256,68 +239,71 @@ cdef inline void sum_shares(
                             tile.block)
 
 
-cdef inline void average_row_backward(
-    RealVec outputs, RealVec gradients, Sum sums, const AveragePool* job, int64_t d, int64_t h,
-    int64_t channel, int64_t channel_end,
+cdef void average_items(
+    RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end,
 ) noexcept nogil:
-    """One row of elements: `outputs` begins there, `gradients` is the whole pooled plane."""
-    cdef const Axis* axis = &job.geometry.axes[2]
-    cdef int64_t unused
-    cdef Tile tile
-    while channel < channel_end:
-        first_tile(&tile, axis, channel, channel_end)
-        tile.begin = 0
-        while tile.begin < axis.size:
-            tile.end = min(axis.size, tile.begin + LINE // tile.block)
-            covering_windows(axis, tile.begin, &tile.first, &unused)
-            covering_windows(axis, tile.end - 1, &unused, &tile.last)
-            sum_shares[RealVec, Sum](outputs, gradients, sums, sums + LINE, job, &tile, d, h)
-            tile.begin = tile.end
-        channel += tile.block
-
-
-cdef void average_rows(
-    RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end, bint backward,
-) noexcept nogil:
-    """Work off items: rows of the side that is written, by blocks of channels."""
+    """Work off items of the pooled side."""
     cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
     cdef RealVec inputs = <RealVec> job.inputs
-    cdef int64_t item, row, block, plane, d, h, channel, channel_end
-    cdef int64_t rows = g.axes[1].size if backward else g.axes[1].pooled
-    cdef int64_t slices = g.axes[0].size if backward else g.axes[0].pooled
-    for item in range(begin, end):
-        row = item // job.blocks
-        block = item - row * job.blocks
-        channel = block * g.inner // job.blocks
-        channel_end = (block + 1) * g.inner // job.blocks
-        h = row % rows
-        d = row // rows % slices
-        plane = row // (rows * slices)
-        if backward:
-            average_row_backward[RealVec, Sum](
-                outputs + row * g.axes[2].size * g.inner, inputs + plane * g.windows * g.inner, sums, job, d, h,
-                channel, channel_end)
-        else:
-            average_row[RealVec, Sum](
-                outputs + row * g.axes[2].pooled * g.inner, inputs + plane * g.plane * g.inner, sums, job, d, h,
-                channel, channel_end)
+    cdef int64_t window[MAX_RANK]
+    cdef int64_t number
+    cdef Item item
+    cdef Tile tile
+    for number in range(begin, end):
+        item = item_at(number, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
+        window[0] = item.d
+        window[1] = item.h
+        while item.channel < item.channel_end:
+            first_tile(&tile, axis, item.channel, item.channel_end)
+            while next_windows(&tile, axis):
+                sum_rows[RealVec, Sum](outputs + item.row * axis.pooled * g.inner,
+                                       inputs + item.plane * g.plane * g.inner, sums, sums + LINE, job, &tile, window)
+            item.channel += tile.block
 
 
-cdef inline void average_any(const AveragePool* job, int64_t begin, int64_t end, bint backward) noexcept nogil:
-    cdef double room[2 * LINE]
-    if job.element == Element.FLOAT16:
-        average_rows[f16_r, f32_r](<f16_r> job.outputs, <f32_r> room, job, begin, end, backward)
-    elif job.element == Element.BFLOAT16:
-        average_rows[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> room, job, begin, end, backward)
-    elif job.element == Element.FLOAT32:
-        average_rows[f32_r, f32_r](<f32_r> job.outputs, <f32_r> room, job, begin, end, backward)
-    elif job.element == Element.FLOAT64:
-        average_rows[f64_r, f64_r](<f64_r> job.outputs, <f64_r> room, job, begin, end, backward)
+cdef void average_items_backward(
+    RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end,
+) noexcept nogil:
+    """Work off items of the unpooled side."""
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef RealVec gradients = <RealVec> job.inputs
+    cdef int64_t number
+    cdef Item item
+    cdef Tile tile
+    for number in range(begin, end):
+        item = item_at(number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
+        while item.channel < item.channel_end:
+            first_tile(&tile, axis, item.channel, item.channel_end)
+            while next_columns(&tile, axis):
+                sum_shares[RealVec, Sum](outputs + item.row * axis.size * g.inner,
+                                         gradients + item.plane * g.windows * g.inner, sums, sums + LINE, job, &tile,
+                                         item.d, item.h)
+            item.channel += tile.block
 
 
 cdef void average_pool(const void* argument, int64_t begin, int64_t end) noexcept nogil:
-    average_any(<const AveragePool*> argument, begin, end, False)
+    cdef const AveragePool* job = <const AveragePool*> argument
+    cdef double sums[2 * LINE]
+    if job.element == Element.FLOAT16:
+        average_items[f16_r, f32_r](<f16_r> job.outputs, <f32_r> sums, job, begin, end)
+    elif job.element == Element.BFLOAT16:
+        average_items[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> sums, job, begin, end)
+    elif job.element == Element.FLOAT32:
+        average_items[f32_r, f32_r](<f32_r> job.outputs, <f32_r> sums, job, begin, end)
+    elif job.element == Element.FLOAT64:
+        average_items[f64_r, f64_r](<f64_r> job.outputs, <f64_r> sums, job, begin, end)
 
 
 cdef void average_pool_backward(const void* argument, int64_t begin, int64_t end) noexcept nogil:
-    average_any(<const AveragePool*> argument, begin, end, True)
+    cdef const AveragePool* job = <const AveragePool*> argument
+    cdef double sums[2 * LINE]
+    if job.element == Element.FLOAT16:
+        average_items_backward[f16_r, f32_r](<f16_r> job.outputs, <f32_r> sums, job, begin, end)
+    elif job.element == Element.BFLOAT16:
+        average_items_backward[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> sums, job, begin, end)
+    elif job.element == Element.FLOAT32:
+        average_items_backward[f32_r, f32_r](<f32_r> job.outputs, <f32_r> sums, job, begin, end)
+    elif job.element == Element.FLOAT64:
+        average_items_backward[f64_r, f64_r](<f64_r> job.outputs, <f64_r> sums, job, begin, end)

@@ -86,7 +86,7 @@ cdef void take_some_rows(
 cdef void take_columns_of_rows(
     Vec best, Tap taps, Vec* x, uint32_t* numbers, const Geometry* g, const Tile* tile, int rows, bint first, bint keep,
 ) noexcept nogil:
-    """Take rows, given by where they begin, into the columns of a tile. Where two are left over, one is taken twice."""
+    """Take rows, given by where they begin, into the columns of a tile."""
     cdef int64_t column, width = tile.end - tile.begin
     cdef int i
     for i in range(rows, 3):
@@ -320,22 +320,19 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
     cdef double columns[3 * LINE]
     cdef uint32_t column_taps[3 * LINE]
     cdef int64_t window[MAX_RANK]
-    cdef int64_t item, row, block, channel, channel_end
+    cdef int64_t number
+    cdef Item item
     cdef Tile tile
-    cdef Vec plane
-    for item in range(begin, end):
-        row = item // job.blocks
-        block = item - row * job.blocks
-        channel = block * g.inner // job.blocks
-        channel_end = (block + 1) * g.inner // job.blocks
-        window[0] = row // g.axes[1].pooled % g.axes[0].pooled
-        window[1] = row % g.axes[1].pooled
-        plane = x + row // (g.axes[0].pooled * g.axes[1].pooled) * g.plane * g.inner
-        while channel < channel_end:
-            first_tile(&tile, axis, channel, channel_end)
-            while next_tile(&tile, axis):
-                pool_tile[Vec, Tap](plane, <Vec> columns, <Tap> column_taps, job, &tile, window, row)
-            channel += tile.block
+    for number in range(begin, end):
+        item = item_at(number, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
+        window[0] = item.d
+        window[1] = item.h
+        while item.channel < item.channel_end:
+            first_tile(&tile, axis, item.channel, item.channel_end)
+            while next_windows(&tile, axis):
+                pool_tile[Vec, Tap](x + item.plane * g.plane * g.inner, <Vec> columns, <Tap> column_taps, job, &tile,
+                                    window, item.row)
+            item.channel += tile.block
     if job.past_cache:
         finish_puts()
 

@@ -47,23 +47,17 @@ cdef bint load_run(Run* run, const Move* job) noexcept nogil:
     return False
 
 
-# What one item covers: a block of channels of one plane.
-cdef struct Share:
-    int64_t plane
-    int64_t begin
-    int64_t end
-    int64_t corner      # the plane's first element on the unpooled side
+cdef inline Item share_of(const Move* job, int64_t number) noexcept nogil:
+    """A block of channels of one plane."""
+    return item_at(number, job.blocks, job.geometry.inner, 1, 1)
 
 
-cdef Share share_of(const Move* job, int64_t item) noexcept nogil:
-    cdef int64_t inner = job.geometry.inner
-    cdef int64_t plane = item // job.blocks
-    cdef int64_t block = item - plane * job.blocks
-    return Share(plane=plane, begin=block * inner // job.blocks, end=(block + 1) * inner // job.blocks,
-                 corner=plane * job.geometry.plane * inner)
+cdef inline int64_t corner(const Geometry* g, const Item* share) noexcept nogil:
+    """The plane's first element on the unpooled side."""
+    return share.plane * g.plane * g.inner
 
 
-cdef bint run_at(Run* run, const Geometry* g, const Share* share, int64_t number) noexcept nogil:
+cdef bint run_at(Run* run, const Geometry* g, const Item* share, int64_t number) noexcept nogil:
     """Set out the plane's run of that number; whether there is one. Runs ascend in row-major order of the windows."""
     cdef int64_t per_window, window, length
     if g.inner == 1:
@@ -72,30 +66,30 @@ cdef bint run_at(Run* run, const Geometry* g, const Share* share, int64_t number
         run.channel = 0
         run.channel_step = 0
     else:
-        per_window = ceil_div(share.end - share.begin, LANES)
+        per_window = ceil_div(share.channel_end - share.channel, LANES)
         window = number // per_window
-        run.channel = share.begin + (number - window * per_window) * LANES
-        length = share.end - run.channel if window < g.windows else 0
+        run.channel = share.channel + (number - window * per_window) * LANES
+        length = share.channel_end - run.channel if window < g.windows else 0
         run.channel_step = 1
     run.position = (share.plane * g.windows + window) * g.inner + run.channel
     run.lanes = min(<int64_t> LANES, length)
     return length > 0
 
 
-cdef int64_t runs_of(const Geometry* g, const Share* share) noexcept nogil:
+cdef int64_t runs_of(const Geometry* g, const Item* share) noexcept nogil:
     if g.inner == 1:
         return ceil_div(g.windows, LANES)
-    return g.windows * ceil_div(share.end - share.begin, LANES)
+    return g.windows * ceil_div(share.channel_end - share.channel, LANES)
 
 
-cdef void zero(void* plane, const Geometry* g, const Share* share, size_t width) noexcept nogil:
+cdef void zero(void* plane, const Geometry* g, const Item* share, size_t width) noexcept nogil:
     """Zero the share's channels of its plane, whose elements have `width` bytes."""
-    cdef int64_t position
-    if share.end - share.begin == g.inner:
+    cdef int64_t position, block = share.channel_end - share.channel
+    if block == g.inner:
         memset(plane, 0, g.plane * g.inner * width)
         return
     for position in range(g.plane):
-        memset(<char*> plane + (position * g.inner + share.begin) * width, 0, (share.end - share.begin) * width)
+        memset(<char*> plane + (position * g.inner + share.channel) * width, 0, block * width)
 
 
 cdef void scatter_last_items(WordVec outputs, const Move* job, int64_t begin, int64_t end) noexcept nogil:
@@ -103,12 +97,12 @@ cdef void scatter_last_items(WordVec outputs, const Move* job, int64_t begin, in
     cdef WordVec inputs = <WordVec> job.inputs
     cdef WordVec target
     cdef Run run
-    cdef Share share
+    cdef Item share
     cdef int64_t item, number
     cdef Py_ssize_t j
     for item in range(begin, end):
         share = share_of(job, item)
-        target = outputs + share.corner
+        target = outputs + corner(g, &share)
         zero(target, g, &share, sizeof(outputs[0]))
         number = 0
         while run_at(&run, g, &share, number):
@@ -124,13 +118,13 @@ cdef void scatter_sum_items(SumVec outputs, const Move* job, int64_t begin, int6
     cdef SumVec target
     cdef f32_r sums
     cdef Run run
-    cdef Share share
+    cdef Item share
     cdef int64_t item, number, position, channel, to
     cdef Py_ssize_t j
     for item in range(begin, end):
         share = share_of(job, item)
-        target = outputs + share.corner
-        sums = <f32_r> job.scratch + share.corner
+        target = outputs + corner(g, &share)
+        sums = <f32_r> job.scratch + corner(g, &share)
         if SumVec is f16_r or SumVec is bf16_r:
             zero(sums, g, &share, sizeof(sums[0]))
         else:
@@ -149,7 +143,7 @@ cdef void scatter_sum_items(SumVec outputs, const Move* job, int64_t begin, int6
             number += 1
         if SumVec is f16_r or SumVec is bf16_r:
             for position in range(g.plane):
-                for channel in range(share.begin, share.end):
+                for channel in range(share.channel, share.channel_end):
                     to = position * g.inner + channel
                     if SumVec is f16_r:
                         target[to] = <kp_half> half_from_float(sums[to])
@@ -161,12 +155,12 @@ cdef void gather_items(WordVec outputs, const Move* job, int64_t begin, int64_t 
     cdef const Geometry* g = &job.geometry
     cdef WordVec source
     cdef Run run
-    cdef Share share
+    cdef Item share
     cdef int64_t item, number
     cdef Py_ssize_t j
     for item in range(begin, end):
         share = share_of(job, item)
-        source = <WordVec> job.inputs + share.corner
+        source = <WordVec> job.inputs + corner(g, &share)
         number = 0
         while run_at(&run, g, &share, number):
             if load_run(&run, job):
@@ -181,13 +175,13 @@ cdef void gather_last_items(WordVec outputs, const Move* job, int64_t begin, int
     cdef WordVec source
     cdef u8_r taken
     cdef Run run
-    cdef Share share
+    cdef Item share
     cdef int64_t item, number, at
     cdef Py_ssize_t j
     for item in range(begin, end):
         share = share_of(job, item)
-        source = <WordVec> job.inputs + share.corner
-        taken = <u8_r> job.scratch + share.corner
+        source = <WordVec> job.inputs + corner(g, &share)
+        taken = <u8_r> job.scratch + corner(g, &share)
         zero(taken, g, &share, 1)
         for number in range(runs_of(g, &share) - 1, -1, -1):
             run_at(&run, g, &share, number)

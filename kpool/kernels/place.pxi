@@ -111,31 +111,31 @@ cdef uint32_t place_windows(
 
 
 cdef inline uint32_t place_tile(
-    WordVec outputs, WordVec line, Key keys, const Place* job, const Tile* tile, int64_t plane, int64_t d, int64_t h,
+    WordVec outputs, WordVec line, Key keys, const Place* job, const Tile* tile, const Item* item,
 ) noexcept nogil:
-    """Write the columns of a tile, in row (d, h) of a plane. `keys` is there for its type."""
+    """Write the columns of a tile. `outputs` is their row; `keys` is there for its type."""
     cdef const Geometry* g = &job.geometry
     cdef WordVec elements = <WordVec> job.inputs
     cdef Key all_keys = <Key> job.keys
     cdef bint alone = not (overlaps(&g.axes[0]) or overlaps(&g.axes[1]) or overlaps(&g.axes[2]))
-    cdef int64_t od, oh, kd, kh, first_d, last_d, first_h, last_h, row, key, column
+    cdef int64_t od, oh, kd, kh, first_d, last_d, first_h, last_h, row, key
     cdef uint32_t found = 0
     memset(line, 0, (tile.end - tile.begin) * tile.block * sizeof(line[0]))
-    covering_windows(&g.axes[0], d, &first_d, &last_d)
-    covering_windows(&g.axes[1], h, &first_h, &last_h)
+    covering_windows(&g.axes[0], item.d, &first_d, &last_d)
+    covering_windows(&g.axes[1], item.h, &first_h, &last_h)
     for od in range(first_d, last_d + 1):
-        kd = tap_on(&g.axes[0], d, od)
+        kd = tap_on(&g.axes[0], item.d, od)
         if kd < 0:
             continue
         for oh in range(first_h, last_h + 1):
-            kh = tap_on(&g.axes[1], h, oh)
+            kh = tap_on(&g.axes[1], item.h, oh)
             if kh < 0:
                 continue
-            row = ((plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * g.axes[2].pooled * g.inner
+            row = ((item.plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * g.axes[2].pooled * g.inner
             if Key is u8_r:
                 key = (kd * g.axes[1].taps + kh) * g.axes[2].taps
             else:
-                key = (d * g.axes[1].size + h) * g.axes[2].size
+                key = (item.d * g.axes[1].size + item.h) * g.axes[2].size
             found += place_windows[WordVec, Key](line, elements + row, all_keys + row, g, tile, key, alone)
     put_lanes(<char*> (outputs + tile.begin * g.inner + tile.channel), line, tile.end - tile.begin, tile.block, g.inner,
               sizeof(line[0]), job.past_cache)
@@ -147,27 +147,17 @@ cdef void place_items(WordVec outputs, Key keys, const Place* job, int64_t begin
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef uint64_t line[LINE]
-    cdef int64_t item, row, block, plane, d, h, channel_end, unused, found = 0
+    cdef int64_t number, found = 0
+    cdef Item item
     cdef Tile tile
-    for item in range(begin, end):
-        row = item // job.blocks
-        block = item - row * job.blocks
-        tile.channel = block * g.inner // job.blocks
-        channel_end = (block + 1) * g.inner // job.blocks
-        h = row % g.axes[1].size
-        d = row // g.axes[1].size % g.axes[0].size
-        plane = row // (g.axes[1].size * g.axes[0].size)
-        while tile.channel < channel_end:
-            first_tile(&tile, axis, tile.channel, channel_end)
-            tile.begin = 0
-            while tile.begin < axis.size:
-                tile.end = min(axis.size, tile.begin + LINE // tile.block)
-                covering_windows(axis, tile.begin, &tile.first, &unused)
-                covering_windows(axis, tile.end - 1, &unused, &tile.last)
-                found += place_tile[WordVec, Key](outputs + row * axis.size * g.inner, <WordVec> line, NULL, job, &tile,
-                                                  plane, d, h)
-                tile.begin = tile.end
-            tile.channel += tile.block
+    for number in range(begin, end):
+        item = item_at(number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
+        while item.channel < item.channel_end:
+            first_tile(&tile, axis, item.channel, item.channel_end)
+            while next_columns(&tile, axis):
+                found += place_tile[WordVec, Key](outputs + item.row * axis.size * g.inner, <WordVec> line, NULL, job,
+                                                  &tile, &item)
+            item.channel += tile.block
     count_up(&(<Place*> job).found, found)
     if job.past_cache:
         finish_puts()

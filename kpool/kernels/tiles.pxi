@@ -1,4 +1,4 @@
-# How a row of windows is cut into tiles that fit the first-level cache, and how results leave it.
+# How work is cut into items, and rows into tiles that fit the first-level cache, and how results leave it.
 
 cdef extern from *:
     """
@@ -49,6 +49,16 @@ cdef enum:
     NARROW = 16         # channels in the narrowest block
     FEW_CHANNELS = 8    # below this many, a loop over the channels of one window is too short
 
+# What an item of a job covers: the channels [channel, channel_end) of row (d, h) of a plane; `row` counts through all
+# planes.
+cdef struct Item:
+    int64_t plane
+    int64_t d
+    int64_t h
+    int64_t row
+    int64_t channel
+    int64_t channel_end
+
 # What one pass covers: windows [first, last] and the columns they reach, for `block` channels from `channel` on.
 cdef struct Tile:
     int64_t first
@@ -57,6 +67,16 @@ cdef struct Tile:
     int64_t end         # one past the last
     int64_t channel
     int64_t block
+
+
+cdef inline Item item_at(
+    int64_t number, int64_t blocks, int64_t channels, int64_t depth, int64_t height,
+) noexcept nogil:
+    """An item of planes of `depth` x `height` rows, each cut into blocks of channels."""
+    cdef int64_t row = number // blocks
+    cdef int64_t block = number - row * blocks
+    return Item(plane=row // (depth * height), d=row // height % depth, h=row % height, row=row,
+                channel=block * channels // blocks, channel_end=(block + 1) * channels // blocks)
 
 
 cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
@@ -73,13 +93,26 @@ cdef inline int64_t block_for(const Axis* axis, int64_t channels) noexcept nogil
 
 
 cdef inline void first_tile(Tile* tile, const Axis* axis, int64_t channel, int64_t channel_end) noexcept nogil:
-    """Begin with a block of channels; `next_tile` follows."""
+    """Begin with a block of channels; `next_windows` or `next_columns` follows."""
     tile.channel = channel
     tile.block = block_for(axis, channel_end - channel)
     tile.last = -1
+    tile.end = 0
 
 
-cdef inline bint next_tile(Tile* tile, const Axis* axis) noexcept nogil:
+cdef inline bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
+    """Go on to the columns that a line holds, and the windows over them; whether there are any left."""
+    cdef int64_t unused
+    tile.begin = tile.end
+    tile.end = min(axis.size, tile.begin + LINE // tile.block)
+    if tile.begin >= axis.size:
+        return False
+    covering_windows(axis, tile.begin, &tile.first, &unused)
+    covering_windows(axis, tile.end - 1, &unused, &tile.last)
+    return True
+
+
+cdef inline bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
     """Go on to the windows that a line holds, at least one; whether there are any left."""
     cdef int64_t capacity = LINE // tile.block
     cdef int64_t windows
