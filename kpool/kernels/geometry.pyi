@@ -3,6 +3,8 @@ from collections.abc import Sequence
 MOST_TAPS_OF_OFFSETS: int
 LARGEST_INT32_PLANE: int
 
+def check_index_dtype(shape: Sequence[int | None], sizes: Sequence[int | None], index_dtype: str) -> None: ...
+
 class CheckedWindow:
     def __init__(
         self,

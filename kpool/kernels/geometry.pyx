@@ -3,6 +3,8 @@
 It is compiled because it has two callers: Python, for shapes known when a graph is built, and the native ops, for
 shapes known only when it runs. Both get the same sizes and the same sentences.
 """
+from math import prod
+
 from libc.stdint cimport int64_t
 from libc.stdio cimport snprintf
 
@@ -262,6 +264,22 @@ cdef bint check_taps(int64_t taps, Problem* problem) noexcept nogil:
     return True
 
 
+cdef const char* INDEX_RULE = "A plane of more than 2147483647 elements needs `index_dtype=\"int64\"`."
+
+
+cdef bint check_offsets(const Geometry* geometry, Problem* problem) noexcept nogil:
+    if geometry.taps > OFFSET_TAPS:
+        return refuse(problem, "A window of more than 255 elements has no one-byte offsets.", "elements",
+                      &geometry.taps, 1)
+    return True
+
+
+cdef bint check_indices(int64_t plane, bint wide, Problem* problem) noexcept nogil:
+    if not wide and plane > INT32_PLANE:
+        return refuse(problem, INDEX_RULE, "elements of the plane", &plane, 1)
+    return True
+
+
 cdef bint finish(
     Geometry* geometry, const Window* window, const int64_t* shape, Problem* problem,
 ) noexcept nogil:
@@ -382,6 +400,13 @@ cdef void unpooled_shape(const Geometry* geometry, const Window* window, int64_t
 # The largest window whose winner's offset fits one byte, and the largest plane whose positions fit int32.
 MOST_TAPS_OF_OFFSETS = <int64_t> OFFSET_TAPS
 LARGEST_INT32_PLANE = <int64_t> INT32_PLANE
+
+
+def check_index_dtype(shape, sizes, index_dtype):
+    """Refuse an index type that cannot hold every position of a plane of `sizes`, as far as they are known."""
+    cdef Problem problem
+    if None not in sizes and not check_indices(min(prod(sizes), LONGEST_AXIS), index_dtype == "int64", &problem):
+        raise ValueError(f"{INDEX_RULE.decode()} Received: inputs of shape {shape}, index_dtype={index_dtype!r}")
 
 
 cdef class CheckedWindow:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from kpool.layers.base_pooling import BaseAdaptivePooling, BaseGlobalPooling, BasePooling, BaseWindowPooling
-from kpool.ops.max_pool import check_plane, max_pool_tensors, standard_index_dtype
+from kpool.ops.max_pool import max_pool_tensors, standard_index_dtype
 
 
 class Maximum(BasePooling):
@@ -28,7 +28,7 @@ class Maximum(BasePooling):
         values = keras.KerasTensor(shape, dtype=self.cast_dtype(inputs))
         if not self.return_indices:
             return values
-        check_plane(inputs.shape, self.window, self.index_dtype)
+        self.window.check_index_dtype(inputs.shape, self.index_dtype)
         return values, keras.KerasTensor(shape, dtype=self.index_dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from kpool.kernels.geometry import CheckedWindow
+from kpool.kernels.geometry import CheckedWindow, check_index_dtype
 
 Shape = tuple[int | None, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -93,6 +93,14 @@ class Window:
             # Only here does the window follow from the input.
             self.taps(shape)
         return pooled
+
+    def check_index_dtype(self, shape: Any, index_dtype: str) -> None:
+        """Refuse an index type that cannot hold every position of an input's planes, as far as its shape is known.
+
+        Raises:
+            ValueError: If a plane is too large for int32.
+        """
+        check_index_dtype(tuple(shape), self.spatial(tuple(shape)), index_dtype)
 
     def unpooled_shape(self, shape: Sequence[int | None], output_size: Sequence[int] | None = None) -> Shape:
         """The shape of an unpooled input, with the spatial sizes `output_size` if they are given.

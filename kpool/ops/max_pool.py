@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import keras
 
-from kpool.kernels.geometry import LARGEST_INT32_PLANE
 from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, like
 from kpool.ops.geometry import Window, make_window
 from kpool.ops.symbolic import works_in_models
@@ -96,15 +94,5 @@ def max_pool_tensors(
     window.pooled_shape(inputs.shape)
     if not return_indices:
         return functions.max_pool(inputs, window, None, training)[0]
-    check_plane(inputs.shape, window, index_dtype)
+    window.check_index_dtype(inputs.shape, index_dtype)
     return functions.max_pool(inputs, window, index_dtype, training)
-
-
-def check_plane(shape: Any, window: Window, index_dtype: str) -> None:
-    """Refuse an index type that cannot hold every position of a plane of the input, as far as its shape is known."""
-    spatial = window.spatial(tuple(shape))
-    if index_dtype == "int32" and None not in spatial and prod(spatial) > LARGEST_INT32_PLANE:
-        raise ValueError(
-            'A plane of more than 2147483647 elements needs `index_dtype="int64"`. '
-            f"Received: inputs of shape {tuple(shape)}, index_dtype='int32'"
-        )

@@ -1,14 +1,5 @@
 # Max pooling: the ops KpoolMaxPool, KpoolMaxPoolBackward and KpoolMaxPoolIndices check shapes, allocate and run.
 
-cdef bint check_index_type(Call* call, const Geometry* geometry, bint wide) noexcept nogil:
-    cdef Problem problem
-    if wide or geometry.plane <= INT32_PLANE:
-        return True
-    refuse(&problem, "A plane of more than 2147483647 elements needs `index_dtype=\"int64\"`.",
-           "elements of the plane", &geometry.plane, 1)
-    return invalid(call, problem.message)
-
-
 cdef bint max_pool(Call* call, const Attributes* attributes) noexcept nogil:
     cdef const Window* window = &attributes.window
     cdef View inputs, outputs, indices, offsets
@@ -17,12 +8,10 @@ cdef bint max_pool(Call* call, const Attributes* attributes) noexcept nogil:
     cdef int64_t shape[MAX_DIMS]
     if not get_input(call, 0, &inputs):
         return False
-    if not pool_geometry(&job.geometry, window, inputs.ndim, inputs.shape, &problem):
+    if not (pool_geometry(&job.geometry, window, inputs.ndim, inputs.shape, &problem)
+            and (not attributes.num_indices or check_indices(job.geometry.plane, attributes.wide_indices, &problem))
+            and (not attributes.num_offsets or check_offsets(&job.geometry, &problem))):
         return invalid(call, problem.message)
-    if attributes.num_indices and not check_index_type(call, &job.geometry, attributes.wide_indices):
-        return False
-    if attributes.num_offsets and job.geometry.taps > OFFSET_TAPS:
-        return invalid(call, "A window of more than 255 elements has no one-byte offsets.")
     shape = inputs.shape
     pooled_shape(&job.geometry, window, shape)
     job.element = <Element> element_of(inputs.dtype)
@@ -50,11 +39,10 @@ cdef bint offsets_geometry(
     Call* call, const Window* window, const View* offsets, int shape_input, Geometry* geometry, int64_t* shape,
 ) noexcept nogil:
     """The geometry of the pooling that made `offsets` from an input whose shape is an input of this op."""
+    cdef Problem problem
     if not pooled_from(call, window, offsets, shape_input, geometry, shape):
         return False
-    if geometry.taps > OFFSET_TAPS:
-        return invalid(call, "A window of more than 255 elements has no one-byte offsets.")
-    return True
+    return check_offsets(geometry, &problem) or invalid(call, problem.message)
 
 
 cdef bint max_pool_backward(Call* call, const Attributes* attributes) noexcept nogil:
@@ -79,10 +67,12 @@ cdef bint max_pool_backward(Call* call, const Attributes* attributes) noexcept n
 cdef bint max_pool_indices(Call* call, const Attributes* attributes) noexcept nogil:
     cdef View offsets, indices
     cdef MaxPoolIndices job
+    cdef Problem problem
     cdef int64_t shape[MAX_DIMS]
     if not (get_input(call, 0, &offsets)
             and offsets_geometry(call, &attributes.window, &offsets, 1, &job.geometry, shape)
-            and check_index_type(call, &job.geometry, attributes.wide_indices)
+            and (check_indices(job.geometry.plane, attributes.wide_indices, &problem)
+                 or invalid(call, problem.message))
             and add_output(call, 0, TF_INT64 if attributes.wide_indices else TF_INT32,
                            8 if attributes.wide_indices else 4, offsets.shape, offsets.ndim, &indices)):
         return False

@@ -16,8 +16,8 @@ from kpool.kernels.driver cimport (
 )
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport (
-    INT32_PLANE, MAX_RANK, MESSAGE_SIZE, OFFSET_TAPS, Geometry, Problem, Window, check_window, move_geometry,
-    pool_geometry, pooled_shape, refuse, unpool_geometry, unpooled_shape,
+    INT32_PLANE, MAX_RANK, MESSAGE_SIZE, Geometry, Problem, Window, check_indices, check_offsets, check_window,
+    move_geometry, pool_geometry, pooled_shape, refuse, unpool_geometry, unpooled_shape,
 )
 from kpool.kernels.table cimport AveragePool, MaxPool, MaxPoolBackward, MaxPoolIndices, Move
 from kpool.tf.capi cimport *
