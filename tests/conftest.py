@@ -53,6 +53,24 @@ def hostile(rng, shape, dtype):
     return rng.choice(pool, shape)
 
 
+def oriented(x, data_format):
+    return np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
+
+
+def small_integers(rng, shape, dtype="float32", most=8):
+    return rng.integers(-most, most + 1, shape).astype(numpy_dtype(dtype))
+
+
+def with_gradient(function, x, gradients=None):
+    """What the function returns, and the gradient of its (first) result."""
+    tensor = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        results = function(tensor)
+    first = results[0] if isinstance(results, tuple) else results
+    return keras.tree.map_structure(np.asarray, results), tape.gradient(first, tensor, gradients).numpy()
+
+
 def same_bits(actual, expected):
     """Equal to the sign of a zero, NaN counting as equal to NaN, and of the same dtype and shape."""
     actual, expected = np.asarray(actual), np.asarray(expected)

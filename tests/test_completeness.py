@@ -15,6 +15,7 @@ import test_run_layer
 from conftest import FLOATS, INTEGERS, numpy_dtype, same_bits
 
 import kpool
+from kpool.ops.backend import FLOAT_DTYPES, INTEGER_DTYPES
 
 RANKS = [1, 2, 3]
 DTYPES = {
@@ -316,7 +317,7 @@ def assert_close(actual, expected, dtype):
 
 
 def test_the_dtypes_are_these():
-    assert {*FLOATS, *INTEGERS} == DTYPES
+    assert {*FLOATS, *INTEGERS} == DTYPES == {*FLOAT_DTYPES, *INTEGER_DTYPES}
 
 
 @pytest.mark.parametrize("name", PRODUCT)

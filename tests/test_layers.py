@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from keras.src import testing
 from keras.src.trainers.trainer import model_supports_jit
 
 from kpool import layers
@@ -23,49 +22,10 @@ from kpool.layers import (
 )
 from kpool.ops import max_pool, max_unpool
 
-# Keras' layer test trains a layer without weights, and feeds a generator to `fit` without shuffle=False.
-WARNINGS_OF_KERAS = "ignore:(`shuffle=True` was passed|The model does not have any trainable weights):UserWarning"
-
 SHAPES = {1: (2, 9, 4), 2: (2, 8, 9, 4), 3: (2, 6, 5, 7, 4)}
 MAX_POOLING = {1: MaxPooling1D, 2: MaxPooling2D, 3: MaxPooling3D}
 OVERLAPPING = {1: OverlappingMaxPooling1D, 2: OverlappingMaxPooling2D, 3: OverlappingMaxPooling3D}
 UNPOOLING = {1: MaxUnpooling1D, 2: MaxUnpooling2D, 3: MaxUnpooling3D}
-
-
-def variants(rank):
-    return [
-        (MAX_POOLING[rank], {}),
-        (MAX_POOLING[rank], {"pool_size": 3, "strides": 1, "padding": "same"}),
-        (MAX_POOLING[rank], {"pool_size": 3, "padding": 1, "data_format": "channels_first"}),
-        (MAX_POOLING[rank], {"pool_size": 3, "padding": ((0, 1),) * rank, "dilation_rate": 2}),
-        (MAX_POOLING[rank], {"pool_size": 2, "ceil_mode": True}),
-        (OVERLAPPING[rank], {}),
-        (OVERLAPPING[rank], {"pool_size": 4, "strides": 3, "padding": "same"}),
-    ]
-
-
-VARIANTS = [variant for rank in (1, 2, 3) for variant in variants(rank)]
-
-
-@pytest.mark.filterwarnings(WARNINGS_OF_KERAS)
-@pytest.mark.parametrize(("layer", "arguments"), VARIANTS)
-def test_keras_own_layer_test(layer, arguments):
-    """Config round trip, symbolic and eager shapes and dtypes, a training step, mixed precision."""
-    rank = int(layer.__name__[-2])
-    x = np.ones(SHAPES[rank], "float32")
-    defaults = {"pool_size": 3, "strides": 2} if layer is OVERLAPPING[rank] else {"pool_size": 2}
-    testing.TestCase().run_layer_test(
-        layer,
-        init_kwargs=arguments,
-        input_shape=x.shape,
-        expected_output_shape=max_pool(x, **{**defaults, **arguments}).shape,
-        expected_num_trainable_weights=0,
-        expected_num_non_trainable_weights=0,
-        expected_num_seed_generators=0,
-        expected_num_losses=0,
-        supports_masking=False,
-        assert_built_after_instantiation=True,
-    )
 
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
@@ -92,28 +52,6 @@ def test_signatures_begin_as_keras_do(rank):
     assert list(ours)[: len(shared)] == shared
     assert all(ours[name].default == theirs[name].default for name in shared)
     assert getattr(layers, f"MaxPool{rank}D") is MAX_POOLING[rank]
-
-
-class UnpoolingToCorners(MaxUnpooling2D):
-    """Unpooling with one input, as Keras' layer test passes it: each channel goes to its plane's first element."""
-
-    def call(self, inputs):
-        return super().call(inputs, tf.zeros_like(inputs, "int32"))
-
-    def compute_output_spec(self, inputs):
-        return super().compute_output_spec(inputs, keras.KerasTensor(inputs.shape, "int32"))
-
-
-@pytest.mark.filterwarnings(WARNINGS_OF_KERAS)
-def test_keras_own_layer_test_of_unpooling():
-    testing.TestCase().run_layer_test(
-        UnpoolingToCorners,
-        init_kwargs={"pool_size": 2, "output_size": (7, 8)},
-        input_shape=(2, 3, 4, 5),
-        expected_output_shape=(2, 7, 8, 5),
-        assert_built_after_instantiation=True,
-        custom_objects={"UnpoolingToCorners": UnpoolingToCorners},
-    )
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])

@@ -22,6 +22,7 @@ CASES = {
         ({}, 3),
         ({"pool_size": 3, "strides": 2, "padding": "same"}, 4),
         ({"padding": 1, "dilation_rate": 2}, 4),
+        ({"pool_size": 3, "padding": ((0, 1),), "dilation_rate": 2}, 2),
         ({"ceil_mode": True}, 4),
         ({"return_indices": True}, 3),
         ({"return_indices": True, "index_dtype": "int64"}, 3),
@@ -29,6 +30,7 @@ CASES = {
     "OverlappingMaxPooling": [
         ({}, 3),
         ({"pool_size": 4, "strides": 1, "padding": "same"}, 7),
+        ({"pool_size": 4, "strides": 3, "padding": "same"}, 3),
         ({"padding": 1, "dilation_rate": 2, "ceil_mode": True}, 3),
         ({"return_indices": True}, 3),
         ({"return_indices": True, "index_dtype": "int64"}, 3),
@@ -78,6 +80,9 @@ def shape_of(size, rank, data_format):
 )
 def test_pooling_layer(name, rank, arguments, size, data_format):
     shape, dtype = shape_of(size, rank, data_format), "float32"
+    if isinstance(arguments.get("padding"), tuple):
+        # One pair for each axis.
+        arguments = {**arguments, "padding": arguments["padding"] * rank}
     if arguments.get("return_indices"):
         shape, dtype = (shape, shape), (dtype, arguments.get("index_dtype", "int32"))
     TestCase().run_layer_test(
