@@ -109,10 +109,11 @@ cdef inline void join_whole_windows(
                 add_lane[Sum](window + c, column + c, count, tile.block, step)
 
 
-cdef inline void join(Sum windows, Sum columns, const Axis* axis, const Tile* tile, bint backward) noexcept nogil:
+cdef inline void join(Sum windows, Sum columns, const Axis* axis, Tile* tile, bint backward) noexcept nogil:
     """Add to each window of a tile the columns under it, or the other way round."""
     cdef int64_t o, begin, end
-    whole_windows_of(axis, tile, &begin, &end)
+    find_whole_windows(tile, axis)
+    begin, end = tile.whole_begin, tile.whole_end
     if tile.block >= FEW_CHANNELS:
         begin = end = tile.last + 1
     for o in range(tile.first, begin):
@@ -136,11 +137,10 @@ cdef inline double divisor_of(const AveragePool* job, const int64_t* window) noe
 
 cdef inline int64_t alike_until(const AveragePool* job, int64_t o, int64_t end) noexcept nogil:
     """One past the last of the windows, from `o` on, that are divided by the same number and follow in memory."""
-    cdef int64_t whole_begin, whole_end
+    cdef const Axis* axis = &job.geometry.axes[2]
     if job.divisor_override > 0:
         return end
-    whole_windows(&job.geometry.axes[2], &whole_begin, &whole_end)
-    return min(end, whole_end) if whole_begin <= o < whole_end else o + 1
+    return min(end, axis.whole_end) if axis.whole_begin <= o < axis.whole_end else o + 1
 
 
 cdef inline void store_windows(
@@ -250,6 +250,7 @@ cdef void average_items(
     cdef int64_t number
     cdef Item item
     cdef Tile tile
+    tile.channels = 0
     for number in range(begin, end):
         item = item_at(number, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
         window[0] = item.d
@@ -272,6 +273,7 @@ cdef void average_items_backward(
     cdef int64_t number
     cdef Item item
     cdef Tile tile
+    tile.channels = 0
     for number in range(begin, end):
         item = item_at(number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
         while item.channel < item.channel_end:

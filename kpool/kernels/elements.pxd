@@ -70,6 +70,21 @@ ctypedef fused Vec:
     i64_r
     u64_r
 
+# The same as values.
+ctypedef fused Number:
+    kp_half
+    kp_bfloat
+    float
+    double
+    int8_t
+    uint8_t
+    int16_t
+    uint16_t
+    int32_t
+    uint32_t
+    int64_t
+    uint64_t
+
 # Everything that has a gradient.
 ctypedef fused RealVec:
     f16_r
@@ -110,6 +125,11 @@ ctypedef fused Tap:
     u8_r
     u16_r
     u32_r
+
+# The position of an element in its plane.
+ctypedef fused Index:
+    i32_r
+    i64_r
 
 # What says where an element was: its offset in the window, or its index.
 ctypedef fused Key:

@@ -38,6 +38,9 @@ cdef struct Axis:
     int64_t before      # virtual elements in front of the first
     int64_t after       # virtual elements behind the last
     bint adaptive       # window o is [floor(o * size / pooled), ceil((o + 1) * size / pooled)); no padding
+    # The range of windows that lie in the input with all their taps, each `stride` after the one before.
+    int64_t whole_begin
+    int64_t whole_end
 
 # A checked window on a checked shape, always three axes: missing ones have size 1.
 # Both layouts are `outer` planes of `inner` interleaved channels.
@@ -89,30 +92,29 @@ cdef inline int64_t window_start(const Axis* axis, int64_t window) noexcept nogi
 
 cdef inline void valid_taps(const Axis* axis, int64_t window, int64_t* first, int64_t* last) noexcept nogil:
     """The first and the last tap of a window that lie inside the input. There is always one."""
-    cdef int64_t start = window_start(axis, window)
+    cdef int64_t start
+    first[0] = 0
+    last[0] = axis.taps - 1
+    if axis.whole_begin <= window < axis.whole_end:
+        return
+    start = window_start(axis, window)
     if axis.adaptive:
-        first[0] = 0
         last[0] = ceil_div((window + 1) * axis.size, axis.pooled) - start - 1
         return
-    first[0] = ceil_div(-start, axis.dilation) if start < 0 else 0
-    last[0] = min(axis.taps - 1, (axis.size - 1 - start) // axis.dilation)
+    if start < 0:
+        first[0] = ceil_div(-start, axis.dilation)
+    last[0] = min(last[0], (axis.size - 1 - start) // axis.dilation)
 
 
 cdef inline int64_t count_taps(const Axis* axis, int64_t window, bint with_padding) noexcept nogil:
     """How many taps of a window lie inside the input, or the padded input."""
     cdef int64_t first, last
+    if axis.whole_begin <= window < axis.whole_end:
+        return axis.taps
     if with_padding and not axis.adaptive:
         return min(axis.taps, (axis.size + axis.after - 1 - window_start(axis, window)) // axis.dilation + 1)
     valid_taps(axis, window, &first, &last)
     return last - first + 1
-
-
-cdef inline void whole_windows(const Axis* axis, int64_t* begin, int64_t* end) noexcept nogil:
-    """The range of windows that lie in the input with all their taps, each `stride` after the one before."""
-    cdef int64_t room = axis.size - 1 - (axis.taps - 1) * axis.dilation + axis.before
-    begin[0] = 0 if axis.adaptive else min(axis.pooled, ceil_div(axis.before, axis.stride))
-    end[0] = 0 if axis.adaptive or room < 0 else min(axis.pooled, room // axis.stride + 1)
-    end[0] = max(begin[0], end[0])
 
 
 cdef inline void covering_windows(const Axis* axis, int64_t position, int64_t* first, int64_t* last) noexcept nogil:

@@ -28,7 +28,8 @@ cdef extern from *:
 
 
 # An axis that is not there.
-cdef Axis POINT = Axis(size=1, pooled=1, taps=1, stride=1, dilation=1, before=0, after=0, adaptive=False)
+cdef Axis POINT = Axis(size=1, pooled=1, taps=1, stride=1, dilation=1, before=0, after=0, adaptive=False,
+                      whole_begin=0, whole_end=1)
 
 
 cdef int write_tuple(char* text, size_t size, const int64_t* values, int count) noexcept nogil:
@@ -280,6 +281,14 @@ cdef bint check_indices(int64_t plane, bint wide, Problem* problem) noexcept nog
     return True
 
 
+cdef void find_whole_windows(Axis* axis) noexcept nogil:
+    cdef int64_t room = axis.size - 1 - (axis.taps - 1) * axis.dilation + axis.before
+    axis.whole_begin = axis.whole_end = 0
+    if not axis.adaptive and room >= 0:
+        axis.whole_begin = min(axis.pooled, ceil_div(axis.before, axis.stride))
+        axis.whole_end = max(axis.whole_begin, min(axis.pooled, room // axis.stride + 1))
+
+
 cdef bint finish(
     Geometry* geometry, const Window* window, const int64_t* shape, Problem* problem,
 ) noexcept nogil:
@@ -299,6 +308,7 @@ cdef bint finish(
     # The largest element and the largest index have eight bytes; an empty batch hides no overflow.
     fits = fits and times(max(1, geometry.outer), max(1, geometry.inner), &images) and times(images, 8, &images)
     for i in range(MAX_RANK):
+        find_whole_windows(&geometry.axes[i])
         fits = fits and times(plane, geometry.axes[i].size, &plane)
         fits = fits and times(windows, geometry.axes[i].pooled, &windows)
         fits = fits and times(taps, geometry.axes[i].taps, &taps)

@@ -4,23 +4,51 @@ cdef enum:
     SHORT_TAPS = 1 << 20    # windows whose taps need no division
 
 
-cdef void put_offsets(uint8_t* to, Tap taps, const Tile* tile, int64_t inner) noexcept nogil:
+cdef void put_offsets(
+    uint8_t* to, Tap taps, int64_t windows, int64_t block, int64_t inner,
+) noexcept nogil:
     """Write offsets; through the cache, since they are few."""
     cdef uint8_t offsets[LINE]
-    cdef int64_t windows = tile.last - tile.first + 1
     cdef Py_ssize_t j
     if Tap is u8_r:
-        put_lanes(<char*> to, taps, windows, tile.block, inner, 1, False)
+        put_lanes(<char*> to, taps, windows, block, inner, 1, False)
     else:
-        for j in range(windows * tile.block):
+        for j in range(windows * block):
             offsets[j] = <uint8_t> taps[j]
-        put_lanes(<char*> to, offsets, windows, tile.block, inner, 1, False)
+        put_lanes(<char*> to, offsets, windows, block, inner, 1, False)
 
 
-cdef inline void short_positions(i32_r positions, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:
-    """Where the taps lie, as seen from tap 0, for windows of at most SHORT_TAPS taps in planes below 2^31.
+cdef void find_origins(Index origins, const Geometry* g, const Tile* tile, const int64_t* window) noexcept nogil:
+    """For each of a tile's windows, in row `window` of the plane, the position of its first tap. May be in the padding."""
+    cdef const Axis* axis = &g.axes[2]
+    cdef Py_ssize_t o, c, windows = tile.last - tile.first + 1
+    cdef Py_ssize_t block = tile.block
+    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t base = row * axis.size + window_start(axis, tile.first)
+    cdef int32_t narrow = <int32_t> base, narrow_step = <int32_t> axis.stride
+    if block == 1 and not axis.adaptive:
+        for o in range(windows):
+            if Index is i32_r:
+                origins[o] = narrow + <int32_t> o * narrow_step
+            else:
+                origins[o] = base + o * axis.stride
+        return
+    for o in range(windows):
+        base = row * axis.size + window_start(axis, tile.first + o)
+        narrow = <int32_t> base
+        for c in range(block):
+            if Index is i32_r:
+                origins[c] = narrow
+            else:
+                origins[c] = base
+        origins += block
 
-    No division: (n + 0.5) * (1 / d) rounded down is n // d as long as n stays below SHORT_TAPS.
+
+cdef void add_short_positions(Index indices, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:
+    """Add where taps lie, as seen from tap 0, for windows of at most SHORT_TAPS taps in planes below 2^31.
+
+    In 32 bits, which may wrap around in the padding. No division: (n + 0.5) * (1 / d) rounded down is n // d as long as
+    n stays below SHORT_TAPS.
     """
     cdef Py_ssize_t j
     cdef float per_row = <float> 1 / <float> g.axes[2].taps, per_depth = <float> 1 / <float> g.axes[1].taps
@@ -35,83 +63,36 @@ cdef inline void short_positions(i32_r positions, Tap taps, const Geometry* g, P
     if g.axes[0].taps == 1:
         for j in range(count):
             row = <int32_t> ((<float> <int32_t> taps[j] + half) * per_row)
-            positions[j] = <int32_t> taps[j] * step + row * turn
+            indices[j] = <int32_t> (<int32_t> indices[j] + <int32_t> taps[j] * step + row * turn)
         return
     for j in range(count):
         row = <int32_t> ((<float> <int32_t> taps[j] + half) * per_row)
         depth = <int32_t> ((<float> row + half) * per_depth)
-        positions[j] = <int32_t> taps[j] * step + row * turn + depth * depth_turn
+        indices[j] = <int32_t> (<int32_t> indices[j] + <int32_t> taps[j] * step + row * turn + depth * depth_turn)
 
 
-cdef inline void add_origins(
-    i32_r narrow, i64_r wide, const int32_t* positions, const Axis* axis, const Tile* tile, int64_t origin,
-) noexcept nogil:
-    """Positions in the plane, from those in the window; `origin` is where a window at column 0 begins. In 32 bits."""
-    cdef Py_ssize_t o, c, windows = tile.last - tile.first + 1
-    cdef Py_ssize_t block = tile.block
-    cdef uint32_t base = <uint32_t> (origin + window_start(axis, tile.first)), step = <uint32_t> axis.stride
-    if block == 1 and not axis.adaptive:
-        for o in range(windows):
-            if wide != NULL:
-                wide[o] = <int32_t> (base + <uint32_t> o * step + <uint32_t> positions[o])
-            else:
-                narrow[o] = <int32_t> (base + <uint32_t> o * step + <uint32_t> positions[o])
-        return
-    for o in range(windows):
-        base = <uint32_t> (origin + window_start(axis, tile.first + o))
-        for c in range(block):
-            if wide != NULL:
-                wide[o * block + c] = <int32_t> (base + <uint32_t> positions[o * block + c])
-            else:
-                narrow[o * block + c] = <int32_t> (base + <uint32_t> positions[o * block + c])
-
-
-cdef inline void long_positions(
-    i32_r narrow, i64_r wide, Tap taps, const Geometry* g, const Tile* tile, int64_t origin,
-) noexcept nogil:
-    """Positions in the plane, for any window and any plane."""
+cdef void add_long_positions(Index indices, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:
+    """The same for any window and any plane."""
     cdef const Axis* axis = &g.axes[2]
-    cdef Py_ssize_t o, c, j
-    cdef int64_t tap, row, position
-    for o in range(tile.last - tile.first + 1):
-        for c in range(tile.block):
-            j = o * tile.block + c
-            row = taps[j] // axis.taps
-            tap = taps[j] - row * axis.taps
-            position = row // g.axes[1].taps * g.axes[0].dilation * g.axes[1].size
-            position = (position + row % g.axes[1].taps * g.axes[1].dilation) * axis.size + tap * axis.dilation
-            position += origin + window_start(axis, tile.first + o)
-            if wide != NULL:
-                wide[j] = position
-            else:
-                narrow[j] = <int32_t> position
-
-
-cdef void put_indices(
-    void* indices, bint wide, int64_t to, Tap taps, const Geometry* g, const Tile* tile, const int64_t* window,
-    bint past_cache,
-) noexcept nogil:
-    """Write the indices of a tile's windows, in row `window` of the plane, from element `to` of the indices on."""
-    cdef int32_t positions[LINE]
-    cdef int32_t narrow[LINE]
-    cdef int64_t long[LINE]
-    cdef int64_t windows = tile.last - tile.first + 1
-    cdef int64_t origin = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
-    origin *= g.axes[2].size
-    if g.taps <= SHORT_TAPS and g.plane <= INT32_PLANE:
-        short_positions[Tap](positions, taps, g, windows * tile.block)
-        if wide:
-            add_origins(<i32_r> NULL, long, positions, &g.axes[2], tile, origin)
+    cdef int64_t row, position
+    cdef Py_ssize_t j
+    for j in range(count):
+        row = taps[j] // axis.taps
+        position = row // g.axes[1].taps * g.axes[0].dilation * g.axes[1].size
+        position = (position + row % g.axes[1].taps * g.axes[1].dilation) * axis.size
+        position += (taps[j] - row * axis.taps) * axis.dilation
+        if Index is i32_r:
+            indices[j] += <int32_t> position
         else:
-            add_origins(narrow, <i64_r> NULL, positions, &g.axes[2], tile, origin)
-    elif wide:
-        long_positions[Tap](<i32_r> NULL, long, taps, g, tile, origin)
+            indices[j] += position
+
+
+cdef inline void add_positions(Index indices, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:
+    """From the windows' origins to the winners' indices."""
+    if g.taps > SHORT_TAPS or g.plane > INT32_PLANE:
+        add_long_positions[Index, Tap](indices, taps, g, count)
     else:
-        long_positions[Tap](narrow, <i64_r> NULL, taps, g, tile, origin)
-    if wide:
-        put_lanes(<char*> indices + to * 8, long, windows, tile.block, g.inner, 8, past_cache)
-    else:
-        put_lanes(<char*> indices + to * 4, narrow, windows, tile.block, g.inner, 4, past_cache)
+        add_short_positions[Index, Tap](indices, taps, g, count)
 
 
 cdef void max_pool_indices(const void* argument, int64_t begin, int64_t end) noexcept nogil:
@@ -119,7 +100,8 @@ cdef void max_pool_indices(const void* argument, int64_t begin, int64_t end) noe
     cdef const MaxPoolIndices* job = <const MaxPoolIndices*> argument
     cdef const Geometry* g = &job.geometry
     cdef int64_t window[MAX_RANK]
-    cdef int64_t row, position
+    cdef int64_t indices[LINE]
+    cdef int64_t row, position, count, width = 8 if job.wide_indices else 4
     cdef Tile tile
     tile.begin = tile.end = 0
     for row in range(begin, end):
@@ -133,7 +115,14 @@ cdef void max_pool_indices(const void* argument, int64_t begin, int64_t end) noe
                 # One window at a time if not all of its channels fit: only then do lanes follow each other.
                 tile.last = min(g.axes[2].pooled, tile.first + (LINE // g.inner if tile.block == g.inner else 1)) - 1
                 position = (row * g.axes[2].pooled + tile.first) * g.inner + tile.channel
-                put_indices[u8_r](job.indices, job.wide_indices, position, <u8_r> job.offsets + position, g, &tile,
-                                  window, False)
+                count = (tile.last - tile.first + 1) * tile.block
+                if job.wide_indices:
+                    find_origins[i64_r](<i64_r> indices, g, &tile, window)
+                    add_positions[i64_r, u8_r](<i64_r> indices, <u8_r> job.offsets + position, g, count)
+                else:
+                    find_origins[i32_r](<i32_r> indices, g, &tile, window)
+                    add_positions[i32_r, u8_r](<i32_r> indices, <u8_r> job.offsets + position, g, count)
+                put_lanes(<char*> job.indices + position * width, indices, tile.last - tile.first + 1, tile.block,
+                          g.inner, width, False)
                 tile.first = tile.last + 1
             tile.channel += tile.block

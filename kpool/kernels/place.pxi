@@ -90,7 +90,7 @@ cdef uint32_t place_windows(
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t o, k, c, begin, end, column, key_step
     cdef uint32_t found = 0
-    whole_windows_of(axis, tile, &begin, &end)
+    begin, end = tile.whole_begin, tile.whole_end
     if tile.block >= FEW_CHANNELS:
         begin = end = tile.last + 1
     for o in range(tile.first, begin):
@@ -150,11 +150,13 @@ cdef void place_items(WordVec outputs, Key keys, const Place* job, int64_t begin
     cdef int64_t number, found = 0
     cdef Item item
     cdef Tile tile
+    tile.channels = 0
     for number in range(begin, end):
         item = item_at(number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end)
             while next_columns(&tile, axis):
+                find_whole_windows(&tile, axis)
                 found += place_tile[WordVec, Key](outputs + item.row * axis.size * g.inner, <WordVec> line, NULL, job,
                                                   &tile, &item)
             item.channel += tile.block

@@ -46,6 +46,7 @@ cdef extern from *:
 
 cdef enum:
     LINE = 2048         # elements of a line of columns, or of windows
+    SPARE = 64          # elements behind a line that may be written for nothing
     NARROW = 16         # channels in the narrowest block
     FEW_CHANNELS = 8    # below this many, a loop over the channels of one window is too short
 
@@ -67,6 +68,11 @@ cdef struct Tile:
     int64_t end         # one past the last
     int64_t channel
     int64_t block
+    int64_t channels    # that block and `most` were found for
+    int64_t most        # windows that a line holds with the columns they reach
+    # The windows whose taps all lie in the columns.
+    int64_t whole_begin
+    int64_t whole_end
 
 
 cdef inline Item item_at(
@@ -77,6 +83,23 @@ cdef inline Item item_at(
     cdef int64_t block = number - row * blocks
     return Item(plane=row // (depth * height), d=row // height % depth, h=row % height, row=row,
                 channel=block * channels // blocks, channel_end=(block + 1) * channels // blocks)
+
+
+cdef inline void go_on(Item* item, int64_t number, int64_t blocks, int64_t channels, int64_t depth,
+                      int64_t height) noexcept nogil:
+    """Go on to item `number`, the next one; without divisions where it is the next row."""
+    if blocks > 1:
+        item[0] = item_at(number, blocks, channels, depth, height)
+        return
+    item.row += 1
+    item.channel = 0
+    item.h += 1
+    if item.h == height:
+        item.h = 0
+        item.d += 1
+    if item.d == depth:
+        item.d = 0
+        item.plane += 1
 
 
 cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
@@ -93,11 +116,21 @@ cdef inline int64_t block_for(const Axis* axis, int64_t channels) noexcept nogil
 
 
 cdef inline void first_tile(Tile* tile, const Axis* axis, int64_t channel, int64_t channel_end) noexcept nogil:
-    """Begin with a block of channels; `next_windows` or `next_columns` follows."""
+    """Begin with a block of channels; `next_windows` or `next_columns` follows. `channels` is 0 the first time."""
+    cdef int64_t capacity
     tile.channel = channel
-    tile.block = block_for(axis, channel_end - channel)
     tile.last = -1
     tile.end = 0
+    if tile.channels == channel_end - channel:
+        return
+    tile.channels = channel_end - channel
+    tile.block = block_for(axis, tile.channels)
+    capacity = LINE // tile.block
+    if axis.adaptive:
+        tile.most = (capacity - reach_of(axis) - 1) * axis.pooled // axis.size
+    else:
+        tile.most = (capacity - reach_of(axis)) // axis.stride + 1
+    tile.most = max(1, min(tile.most, capacity))
 
 
 cdef inline bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
@@ -114,15 +147,8 @@ cdef inline bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
 
 cdef inline bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
     """Go on to the windows that a line holds, at least one; whether there are any left."""
-    cdef int64_t capacity = LINE // tile.block
-    cdef int64_t windows
-    if axis.adaptive:
-        windows = (capacity - reach_of(axis) - 1) * axis.pooled // axis.size
-    else:
-        windows = (capacity - reach_of(axis)) // axis.stride + 1
-    windows = max(1, min(windows, capacity))
     tile.first = tile.last + 1
-    tile.last = min(axis.pooled, tile.first + windows) - 1
+    tile.last = min(axis.pooled, tile.first + tile.most) - 1
     if tile.first >= axis.pooled:
         return False
     tile.begin = max(0, window_start(axis, tile.first))
@@ -130,23 +156,29 @@ cdef inline bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
     return True
 
 
-cdef inline void whole_windows_of(const Axis* axis, const Tile* tile, int64_t* begin, int64_t* end) noexcept nogil:
-    """The range of a tile's windows that lie in its columns with all their taps; empty at the tile's end if none do."""
+cdef inline void find_whole_windows(Tile* tile, const Axis* axis) noexcept nogil:
+    """Note which of the tile's windows lie in its columns with all their taps; an empty range at its end if none do."""
     cdef int64_t room = tile.end - 1 - (axis.taps - 1) * axis.dilation + axis.before
-    whole_windows(axis, begin, end)
-    begin[0] = max(begin[0], tile.first)
-    if not axis.adaptive and window_start(axis, begin[0]) < tile.begin:
-        begin[0] += ceil_div(tile.begin - window_start(axis, begin[0]), axis.stride)
-    end[0] = min(end[0], tile.last + 1, room // axis.stride + 1) if room >= 0 else 0
-    if begin[0] >= end[0]:
-        begin[0] = end[0] = tile.last + 1
+    tile.whole_begin = max(axis.whole_begin, tile.first)
+    tile.whole_end = min(axis.whole_end, tile.last + 1)
+    if tile.whole_begin < tile.whole_end and window_start(axis, tile.whole_begin) < tile.begin:
+        tile.whole_begin += ceil_div(tile.begin - window_start(axis, tile.whole_begin), axis.stride)
+    if tile.whole_begin < tile.whole_end and window_start(axis, tile.whole_end - 1) > room - axis.before:
+        tile.whole_end = room // axis.stride + 1 if room >= 0 else 0
+    if tile.whole_begin >= tile.whole_end:
+        tile.whole_begin = tile.whole_end = tile.last + 1
 
 
 cdef inline bint taps_of(
     const Axis* axis, const Tile* tile, int64_t o, int64_t* first, int64_t* last,
 ) noexcept nogil:
     """The first and the last tap of a window that lie in a tile's columns; whether there are any."""
-    cdef int64_t start = window_start(axis, o)
+    cdef int64_t start
+    first[0] = 0
+    last[0] = axis.taps - 1
+    if tile.whole_begin <= o < tile.whole_end:
+        return True
+    start = window_start(axis, o)
     valid_taps(axis, o, first, last)
     if start < tile.begin:
         first[0] = max(first[0], ceil_div(tile.begin - start, axis.dilation))

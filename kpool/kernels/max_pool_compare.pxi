@@ -1,0 +1,112 @@
+# How elements compare, and the loop that takes some of them into the best so far.
+
+cdef inline bint reaches(Number a, Number b) noexcept nogil:
+    """Whether an element is at least as large as another; NaN is larger than everything and equals itself."""
+    if Number is kp_half:
+        return half_order(a, 0x7C00) >= half_order(b, 0x7C00)
+    elif Number is kp_bfloat:
+        return half_order(a, 0x7F80) >= half_order(b, 0x7F80)
+    elif Number is float or Number is double:
+        return (a >= b) | (a != a)
+    else:
+        return a >= b
+
+
+cdef inline bint precedes(Tap tap, uint32_t shift, Tap other) noexcept nogil:
+    """Whether a tap, counted from `shift`, comes before another."""
+    if Tap is u8_r:
+        return <uint8_t> (tap[0] + shift) < other[0]
+    elif Tap is u16_r:
+        return <uint16_t> (tap[0] + shift) < other[0]
+    else:
+        return tap[0] + shift < other[0]
+
+
+cdef inline void take(
+    Vec best, Tap taps, Vec a, Vec b, Vec c, Vec d, const uint32_t* numbers, Py_ssize_t windows,
+    Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t step, int sources,
+    bint first, bint keep,
+) noexcept nogil:
+    """Take three or four sources, the last tap first, into the best of some windows. Called with literals from `step` on.
+
+    A window has some lanes, `step` apart; the next one is `shift` elements further.
+
+    Sources go from the last tap to the first, so that of equal elements the first stands without a look at the taps.
+    """
+    cdef Py_ssize_t o, j
+    cdef uint32_t tap_a = numbers[0], tap_b = numbers[1], tap_c = numbers[2], tap_d = numbers[3]
+    cdef bint wins
+    # One element each, which the compiler keeps in a register: a fused pointer has no name for what it points at.
+    cdef double value_room[1]
+    cdef uint32_t tap_room[1]
+    cdef Vec value = <Vec> value_room
+    cdef Tap tap = <Tap> tap_room
+    for o in range(windows):
+        for j in range(lanes):
+            value[0] = a[j * step]
+            tap[0] = tap_a
+            if not first:
+                wins = reaches(value[0], best[j])
+                value[0] = value[0] if wins else best[j]
+                if keep:
+                    tap[0] = tap[0] if wins else taps[j]
+            wins = reaches(b[j * step], value[0])
+            value[0] = b[j * step] if wins else value[0]
+            tap[0] = tap_b if wins else tap[0]
+            wins = reaches(c[j * step], value[0])
+            value[0] = c[j * step] if wins else value[0]
+            tap[0] = tap_c if wins else tap[0]
+            if sources > 3:
+                wins = reaches(d[j * step], value[0])
+                value[0] = d[j * step] if wins else value[0]
+                tap[0] = tap_d if wins else tap[0]
+            best[j] = value[0]
+            if keep:
+                taps[j] = tap[0]
+        best += lanes
+        if keep:
+            taps += lanes
+        a += shift
+        b += shift
+        c += shift
+        d += shift
+
+
+cdef inline void take_stepping(
+    Vec best, Tap taps, Vec a, Vec b, Vec c, Vec d, const uint32_t* numbers, Py_ssize_t windows,
+    Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t step, int sources,
+    bint first, bint keep,
+) noexcept nogil:
+    """Choose the loop. Called with a literal for `step`."""
+    if sources > 3:
+        if first and keep:
+            take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 4, True, True)
+        elif first:
+            take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 4, True, False)
+        elif keep:
+            take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 4, False, True)
+        else:
+            take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 4, False, False)
+    elif first and keep:
+        take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 3, True, True)
+    elif first:
+        take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 3, True, False)
+    elif keep:
+        take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 3, False, True)
+    else:
+        take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 3, False, False)
+
+
+cdef void take_sources(
+    Vec best, Tap taps, Vec a, Vec b, Vec c, Vec d, const uint32_t* numbers, Py_ssize_t windows,
+    Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t step, int sources,
+    bint first, bint keep,
+) noexcept nogil:
+    """Take four sources, of which the last ones may be the same; `step` is 1 or 2.
+
+    Not inline: what the compiler knows of restrict pointers it knows of a function's own arguments.
+    """
+    if step == 1:
+        take_stepping[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, 1, sources, first, keep)
+    else:
+        take_stepping[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, 2, sources, first, keep)
