@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport INT32_PLANE, Geometry, overlaps
-from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move, Place
+from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
 from kpool.kernels.threads cimport Work, parallel_for
 
 cdef extern from *:
@@ -129,21 +129,11 @@ cdef void run_place(Place* job) noexcept nogil:
     run(kernels.place_back, job, g, rows * job.blocks, size)
 
 
-cdef void run_max_pool_backward(const MaxPoolBackward* job) noexcept nogil:
+cdef void run_max_pool_backward(Place* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
-    cdef Place place
-    if overlaps(&g.axes[0]) or overlaps(&g.axes[1]) or overlaps(&g.axes[2]):
-        run(kernels.max_pool_backward, job, g, g.outer * g.axes[0].size * g.axes[1].size,
-            traffic(g, element_size(job.element)))
-        return
-    # Nothing is added up, so a copy will do.
-    place.geometry = job.geometry
-    place.element = job.element
-    place.inputs = job.gradients
-    place.keys = job.offsets
-    place.key_width = 1
-    place.outputs = job.outputs
-    run_place(&place)
+    # Where windows do not overlap a copy will do.
+    job.added = overlaps(&g.axes[0]) or overlaps(&g.axes[1]) or overlaps(&g.axes[2])
+    run_place(job)
 
 
 cdef void run_max_pool_indices(const MaxPoolIndices* job) noexcept nogil:
@@ -180,6 +170,7 @@ cdef void run_scatter_last(Move* job) noexcept nogil:
         place.inputs = job.inputs
         place.keys = job.indices
         place.key_width = 8 if job.wide_indices else 4
+        place.added = False
         place.outputs = job.outputs
         run_place(&place)
         if place.found == g.outer * g.inner * g.windows:

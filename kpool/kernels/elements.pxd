@@ -144,6 +144,17 @@ ctypedef fused WordVec:
     u32_r
     u64_r
 
+# What is put back where it was: words are copied, reals are added up.
+ctypedef fused Moved:
+    u8_r
+    u16_r
+    u32_r
+    u64_r
+    f16_r
+    bf16_r
+    f32_r
+    f64_r
+
 
 cdef inline int element_size(Element element) noexcept nogil:
     """Bytes of one element."""

@@ -4,7 +4,7 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memset
 
 from kpool.kernels.elements cimport (
-    Element, HalfVec, Index, Key, Number, Real, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float, element_size,
+    Element, HalfVec, Index, Key, Moved, Number, Real, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float, element_size,
     f16_r, f32_r, f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r, i32_r, i64_r,
     kp_bfloat, kp_half, u8_r, u16_r, u32_r, u64_r,
 )
@@ -12,7 +12,7 @@ from kpool.kernels.geometry cimport (
     INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, ceil_div, count_taps, covering_windows, overlaps, tap_on,
     valid_taps, window_start,
 )
-from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolBackward, MaxPoolIndices, Move, Place
+from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
 
 include "tiles.pxi"
 include "max_pool_indices.pxi"
@@ -20,13 +20,12 @@ include "max_pool_compare.pxi"
 include "max_pool_direct.pxi"
 include "max_pool_lines.pxi"
 include "max_pool.pxi"
-include "max_pool_backward.pxi"
 include "place.pxi"
 include "average_pool.pxi"
 include "move.pxi"
 
 cdef Kernels kernels = Kernels(
-    max_pool=max_pool, max_pool_backward=max_pool_backward, max_pool_indices=max_pool_indices,
+    max_pool=max_pool, max_pool_indices=max_pool_indices,
     place_back=place_back,
     average_pool=average_pool, average_pool_backward=average_pool_backward,
     scatter_last=scatter_last, scatter_sum=scatter_sum, gather=gather, gather_last=gather_last,

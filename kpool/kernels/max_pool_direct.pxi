@@ -65,12 +65,11 @@ cdef inline void take_list(
     Py_ssize_t step, bint first, bint keep,
 ) noexcept nogil:
     """Take the listed taps of some windows, the first of which begins at `x`."""
-    cdef const int64_t* offsets = listed.offsets
     cdef int i = 0
     while i < listed.count:
-        take_sources[Vec, Tap](best, taps, x + offsets[i], x + offsets[i + 1], x + offsets[i + 2],
-                               x + offsets[i + listed.size - 1], listed.numbers + i, windows, shift, lanes, step,
-                               listed.size, first, keep)
+        take_sources[Vec, Tap](best, taps, x + listed.offsets[i], x + listed.offsets[i + 1], x + listed.offsets[i + 2],
+                               x + listed.offsets[i + listed.size - 1], listed.numbers + i, windows, shift, lanes,
+                               step, listed.size, first, keep)
         first = False
         i += listed.size
 

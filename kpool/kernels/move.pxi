@@ -13,6 +13,9 @@ cdef extern from *:
     """
     void lower "kp_lower" (int64_t* value, int64_t x) noexcept nogil
 
+cdef enum:
+    LANES = 256         # indices that move together stay in the first-level cache
+
 # A run of neighbouring indices, widened and checked. Lane j moves between `position + j` of the pooled side and
 # `at[j] * inner + channel + j * channel_step` of the unpooled one.
 cdef struct Run:

@@ -21,16 +21,7 @@ cdef struct MaxPool:
     uint8_t* offsets        # NULL unless asked for
     bint past_cache         # what is read and written is larger than the cache
 
-# Gradient of pooling with windows that overlap. Items are the rows of the unpooled side: outer x depth x height.
-cdef struct MaxPoolBackward:
-    Geometry geometry
-    Element element
-    const void* gradients
-    const uint8_t* offsets
-    void* outputs
-
-# Putting elements back where they were: by offset (keys of 1 byte, in windows that do not overlap) or by index (4 or 8
-# bytes). Items are the rows of the unpooled side: outer x depth x height x `blocks` of channels.
+# Putting elements back where they were: by offset (keys of 1 byte) or by index (4 or 8 bytes). Items are the rows of the unpooled side: outer x depth x height x `blocks` of channels.
 cdef struct Place:
     Geometry geometry
     Element element
@@ -38,6 +29,7 @@ cdef struct Place:
     const void* inputs
     const void* keys
     int key_width
+    bint added              # floats by offset: add up what meets in an element, instead of letting the last one win
     void* outputs
     bint past_cache         # what is read and written is larger than the cache
     int64_t found           # how many elements were put; starts as 0
@@ -77,7 +69,6 @@ cdef struct Move:
 
 cdef struct Kernels:
     Work max_pool
-    Work max_pool_backward
     Work max_pool_indices
     Work place_back
     Work average_pool

@@ -47,7 +47,7 @@ cdef bint offsets_geometry(
 
 cdef bint max_pool_backward(Call* call, const Attributes* attributes) noexcept nogil:
     cdef View gradients, offsets, outputs
-    cdef MaxPoolBackward job
+    cdef Place job
     cdef int64_t shape[MAX_DIMS]
     if not (get_input(call, 0, &gradients) and get_input(call, 1, &offsets)
             and offsets_geometry(call, &attributes.window, &offsets, 2, &job.geometry, shape)):
@@ -57,8 +57,9 @@ cdef bint max_pool_backward(Call* call, const Attributes* attributes) noexcept n
     job.element = <Element> element_of(gradients.dtype)
     if not add_output(call, 0, gradients.dtype, element_size(job.element), shape, offsets.ndim, &outputs):
         return False
-    job.gradients = gradients.data
-    job.offsets = <const uint8_t*> offsets.data
+    job.inputs = gradients.data
+    job.keys = offsets.data
+    job.key_width = 1
     job.outputs = outputs.data
     run_max_pool_backward(&job)
     return True

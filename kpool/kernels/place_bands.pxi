@@ -1,0 +1,186 @@
+# Putting elements back where there are few channels: band by band, as many rows as a line holds, into which the windows
+# above it scatter one by one.
+
+cdef struct Band:
+    int64_t plane
+    int64_t d
+    int64_t h           # first row
+    int64_t rows
+    int64_t column      # first and
+    int64_t column_end  # one past the last, less than whole rows only if a line does not hold one
+
+cdef enum:
+    OFFSETS = 256                       # that a byte can say
+    NOWHERE = -0x4000000000000000       # so far in front of every band that nothing reaches it
+
+# Where the taps of a window lie, as seen from the first one: those that lie in the input.
+cdef struct TapTable:
+    int64_t positions[OFFSETS]
+    int64_t first[MAX_RANK]
+    int64_t last[MAX_RANK]
+
+
+cdef inline bint within(const TapTable* table, int axis, int64_t tap) noexcept nogil:
+    return table.first[axis] <= tap <= table.last[axis]
+
+
+cdef inline void find_positions(TapTable* table, const Geometry* g, const int64_t* window) noexcept nogil:
+    """Fill the table for a window. Offsets of taps that it does not have point nowhere. Windows mostly are alike."""
+    cdef int64_t first, last, tap, kd, kh, kw, row
+    cdef bint same = True
+    cdef int i
+    for i in range(MAX_RANK):
+        valid_taps(&g.axes[i], window[i], &first, &last)
+        same = same and first == table.first[i] and last == table.last[i]
+        table.first[i] = first
+        table.last[i] = last
+    if same:
+        return
+    for tap in range(OFFSETS):
+        kw = tap % g.axes[2].taps
+        kh = tap // g.axes[2].taps % g.axes[1].taps
+        kd = tap // g.axes[2].taps // g.axes[1].taps
+        row = kd * g.axes[0].dilation * g.axes[1].size + kh * g.axes[1].dilation
+        table.positions[tap] = NOWHERE
+        if within(table, 0, kd) and within(table, 1, kh) and within(table, 2, kw):
+            table.positions[tap] = row * g.axes[2].size + kw * g.axes[2].dilation
+
+
+cdef inline void put_line(
+    Moved outputs, Moved line, int64_t columns, int64_t block, int64_t inner, bint past_cache,
+) noexcept nogil:
+    """Write a line, in which the half types stand as float32."""
+    cdef uint16_t halves[LINE]
+    cdef f32_r sums = <f32_r> line
+    cdef Py_ssize_t j, count
+    if Moved is f16_r or Moved is bf16_r:
+        # A line of float32 can be twice as long as one of halves.
+        while columns > 0:
+            count = min(columns, LINE // block)
+            for j in range(count * block):
+                if Moved is f16_r:
+                    halves[j] = half_from_float(sums[j])
+                else:
+                    halves[j] = bfloat_from_float(sums[j])
+            put_lanes(<char*> outputs, halves, count, block, inner, 2, past_cache)
+            outputs += count * inner
+            sums += count * block
+            columns -= count
+    else:
+        put_lanes(<char*> outputs, line, columns, block, inner, sizeof(line[0]), past_cache)
+
+
+cdef inline int64_t scatter(
+    Moved line, Moved elements, Key keys, const TapTable* table, int64_t origin, int64_t step, int64_t size,
+    Py_ssize_t windows, Py_ssize_t inner,
+) noexcept nogil:
+    """Send the elements of some windows to a band of `size` positions, if they belong there, and return how many do.
+
+    `origin` is where the first window, or for indices the plane, begins as seen from the band.
+    """
+    cdef Py_ssize_t o, c
+    cdef int64_t at, found = 0
+    for o in range(windows):
+        for c in range(inner):
+            if Key is u8_r:
+                at = origin + table.positions[keys[c]]
+            else:
+                at = origin + keys[c]
+            if <uint64_t> at >= <uint64_t> size:
+                continue
+            found += 1
+            at = at * inner + c
+            if Moved is f16_r:
+                (<f32_r> line)[at] += float_from_half(elements[c])
+            elif Moved is bf16_r:
+                (<f32_r> line)[at] += float_from_bfloat(elements[c])
+            elif Moved is f32_r or Moved is f64_r:
+                line[at] += elements[c]
+            else:
+                line[at] = elements[c]
+        elements += inner
+        keys += inner
+        if Key is u8_r:
+            origin += step
+    return found
+
+
+cdef int64_t scatter_windows(
+    Moved line, Moved elements, Key keys, TapTable* table, const Geometry* g, int64_t* window, int64_t last,
+    int64_t begin, int64_t size,
+) noexcept nogil:
+    """Send the windows of a row, from `window` to the `last`, to a band that begins at position `begin`."""
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t windows, at, origin = -begin, found = 0
+    while window[2] <= last:
+        windows = last + 1 - window[2]
+        at = window[2] * g.inner
+        if Key is u8_r:
+            windows = min(windows, axis.whole_end - window[2]) if axis.whole_begin <= window[2] < axis.whole_end else 1
+            find_positions(table, g, window)
+            origin = row * axis.size + window_start(axis, window[2]) - begin
+        if g.inner == 1:
+            found += scatter[Moved, Key](line, elements + at, keys + at, table, origin, axis.stride, size, windows, 1)
+        else:
+            found += scatter[Moved, Key](line, elements + at, keys + at, table, origin, axis.stride, size, windows,
+                                         g.inner)
+        window[2] += windows
+    return found
+
+
+cdef int64_t fill_band(Moved line, Key keys, TapTable* table, const Place* job, const Band* band) noexcept nogil:
+    """Put into a line what the windows over a band have to give, and return how many elements that were.
+
+    `keys` is there for its type.
+    """
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t size = (band.rows - 1) * axis.size + band.column_end - band.column
+    cdef int64_t begin = (band.d * g.axes[1].size + band.h) * axis.size + band.column
+    cdef int64_t first_d, last_d, first_h, last_h, first, last, unused, row, found = 0
+    cdef int64_t window[MAX_RANK]
+    cdef Key all_keys = <Key> job.keys
+    cdef Moved elements = <Moved> job.inputs
+    memset(line, 0, size * g.inner * (sizeof(float) if Moved is f16_r or Moved is bf16_r else sizeof(line[0])))
+    covering_windows(&g.axes[0], band.d, &first_d, &last_d)
+    covering_windows(&g.axes[1], band.h, &first_h, &unused)
+    covering_windows(&g.axes[1], band.h + band.rows - 1, &unused, &last_h)
+    covering_windows(axis, band.column, &first, &unused)
+    covering_windows(axis, band.column_end - 1, &unused, &last)
+    for window[0] in range(first_d, last_d + 1):
+        for window[1] in range(first_h, last_h + 1):
+            row = (band.plane * g.axes[0].pooled + window[0]) * g.axes[1].pooled + window[1]
+            row *= axis.pooled * g.inner
+            window[2] = first
+            found += scatter_windows[Moved, Key](line, elements + row, all_keys + row, table, g, window, last, begin,
+                                                 size)
+    return found
+
+
+cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off items, and return how many elements were met. `keys` is there for its type."""
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef uint64_t line[LINE]
+    cdef TapTable table
+    cdef int64_t capacity = <int64_t> sizeof(line) // <int64_t> max(sizeof(outputs[0]), sizeof(float)) // g.inner
+    cdef int64_t number = begin, position, found = 0
+    cdef Item item
+    cdef Band band
+    table.first[0] = NOWHERE
+    while number < end:
+        item = item_at(number, 1, g.inner, g.axes[0].size, g.axes[1].size)
+        band = Band(plane=item.plane, d=item.d, h=item.h, rows=1, column=0, column_end=min(axis.size, capacity))
+        if capacity >= axis.size:
+            band.rows = min(capacity // axis.size, g.axes[1].size - item.h, end - number)
+        while band.column < axis.size:
+            found += fill_band[Moved, Key](<Moved> line, NULL, &table, job, &band)
+            position = (item.row * axis.size + band.column) * g.inner
+            put_line[Moved](outputs + position, <Moved> line,
+                            (band.rows - 1) * axis.size + band.column_end - band.column, g.inner, g.inner,
+                            job.past_cache)
+            band.column = band.column_end
+            band.column_end = min(axis.size, band.column + capacity)
+        number += band.rows
+    return found
