@@ -207,7 +207,9 @@ def test_forward_mode_inside_a_function(function, rng):
     np.testing.assert_array_equal(tf.function(product)(x), expected)
 
 
-def test_second_gradient_of_a_single_unpooling_needs_sizes(rng):
+@pytest.mark.parametrize("shape", [(2, 3, 3, 3), (None,) * 4])
+def test_forward_mode_of_unpooling_inside_a_function(shape, rng):
+    """It takes the second gradient of a single op, which finds its sizes when the graph runs."""
     values, indices = max_pool(tf.constant(rng.normal(size=(2, 6, 6, 3)), "float32"), 2, return_indices=True)
 
     def product(values, indices):
@@ -215,10 +217,9 @@ def test_second_gradient_of_a_single_unpooling_needs_sizes(rng):
             y = max_unpool(values, indices, 2)
         return accumulator.jvp(y)
 
-    np.testing.assert_array_equal(tf.function(product)(values, indices), max_unpool(values, indices, 2))
-    signature = [tf.TensorSpec([None] * 4, dtype) for dtype in ("float32", "int32")]
-    with pytest.raises(NotImplementedError, match="needs spatial sizes that are known when the graph is built"):
-        tf.function(product, input_signature=signature)(values, indices)
+    signature = [tf.TensorSpec(shape, dtype) for dtype in ("float32", "int32")]
+    actual = tf.function(product, input_signature=signature)(values, indices)
+    np.testing.assert_array_equal(actual, max_unpool(values, indices, 2))
 
 
 def test_output_size_as_keras_gives_shapes(rng):

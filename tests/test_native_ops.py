@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from kpool.tf.library import ops
 
-WINDOW = {"pool_size": [2, 2], "strides": [2, 2], "dilation_rate": [1, 1], "padding": [0, 0, 0, 0]}
 FAILURE = tf.errors.InvalidArgumentError
 
 
@@ -14,33 +13,55 @@ def image(*shape, dtype="float32"):
     return tf.zeros(shape, dtype)
 
 
+def window(sizes=(2, 2), strides=(2, 2), dilations=(1, 1), padding=((0, 0), (0, 0)), first=0, ceil=0, same=0):
+    """A window's attribute, written out here independently of the package."""
+    rows = np.column_stack([np.array([sizes, strides, dilations], object).T, np.array(padding, object)])
+    return {"window": [first, ceil, same, 0, *rows.ravel().tolist()]}
+
+
+def adaptive(*sizes):
+    return {"window": [0, 0, 0, 1, *sizes]}
+
+
+WINDOW = window()
+
+
 def pool(x=None, **attributes):
     x = image(1, 4, 4, 1) if x is None else x
     return ops.kpool_max_pool(x, **{**WINDOW, "Tindices": tf.int32, **attributes})
 
 
+MALFORMED = "`window` must hold four flags of 0 or 1, then five integers for each of 1, 2 or 3 spatial axes, or one"
+AXIS = [2, 2, 1, 0, 0]
+FLAGS = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+
+
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"pool_size": [0, 2]}, "`pool_size` must hold integers from 1"),
-        ({"pool_size": [-1, 2]}, "`pool_size` must hold integers from 1"),
-        ({"pool_size": [2**31, 1]}, "`pool_size` must hold integers from 1"),
-        ({"pool_size": [2**31 - 1, 2**31 - 1]}, "`pool_size` must span at most"),
-        ({"pool_size": [5, 2]}, "`pool_size` must not exceed the padded input"),
-        ({"pool_size": []}, "must have as many entries|must have 1, 2 or 3"),
-        ({"pool_size": [2] * 4}, "`pool_size` must have at most 3 entries"),
-        ({"pool_size": [2]}, "as many entries as `pool_size`"),
-        ({"strides": [0, 1]}, "`strides` must hold integers from 1"),
-        ({"strides": [-(2**63), 1]}, "`strides` must hold integers from 1"),
-        ({"strides": [1]}, "as many entries as `pool_size`"),
-        ({"dilation_rate": [0, 1]}, "`dilation_rate` must hold integers from 1"),
-        ({"dilation_rate": [2**31 - 1] * 2}, "`pool_size` must not exceed the padded input"),
-        ({"padding": [-1, 0, 0, 0]}, "`padding` must hold integers from 0"),
-        ({"padding": [2, 0, 0, 0]}, "`padding` must be smaller than the window"),
-        ({"padding": [2**62] * 4}, "`padding` must hold integers from 0"),
-        ({"padding": [0, 0]}, "`padding` two for each"),
-        ({"padding": [0] * 7}, "`padding` must have at most 6 entries"),
-        ({"same_padding": True}, "or none with `same_padding`"),
+        (window(sizes=(0, 2)), "`pool_size` must hold integers from 1"),
+        (window(sizes=(-1, 2)), "`pool_size` must hold integers from 1"),
+        (window(sizes=(2**31, 1)), "`pool_size` must hold integers from 1"),
+        (window(sizes=(2**31 - 1,) * 2), "`pool_size` must span at most"),
+        (window(sizes=(5, 2)), "`pool_size` must not exceed the padded input"),
+        (window(strides=(0, 1)), "`strides` must hold integers from 1"),
+        (window(strides=(-(2**63), 1)), "`strides` must hold integers from 1"),
+        (window(dilations=(0, 1)), "`dilation_rate` must hold integers from 1"),
+        (window(dilations=(2**31 - 1,) * 2), "`pool_size` must not exceed the padded input"),
+        (window(padding=((-1, 0), (0, 0))), "`padding` must hold integers from 0"),
+        (window(padding=((2, 0), (0, 0))), "`padding` must be smaller than the window"),
+        (window(padding=((2**62,) * 2,) * 2), "`padding` must hold integers from 0"),
+        (window(padding=((0, 0), (1, 0)), same=1), 'the padding "same" must hold zeros'),
+        (window(padding=((0, 0), (0, 1)), same=1), 'the padding "same" must hold zeros'),
+        ({"window": []}, MALFORMED),
+        ({"window": [0, 0, 0]}, MALFORMED),
+        ({"window": [0, 0, 0, 0]}, "`pool_size` must have 1, 2 or 3 entries"),
+        ({"window": [0, 0, 0, 1]}, "`output_size` must have 1, 2 or 3 entries"),
+        ({"window": [0, 0, 0, 0, *AXIS, *AXIS[:-1]]}, MALFORMED),
+        ({"window": [0, 0, 0, 0, *AXIS, *AXIS, 0]}, MALFORMED),
+        ({"window": [0, 0, 0, 0, *AXIS * 4]}, MALFORMED),
+        ({"window": [0] * 1000}, MALFORMED),
+        *[({"window": [*(bad * flag for flag in flags), *AXIS * 2]}, MALFORMED) for flags in FLAGS for bad in (2, -1)],
         ({"num_indices": 2}, "must be 0 or 1"),
         ({"num_offsets": 3}, "must be 0 or 1"),
     ],
@@ -66,61 +87,50 @@ def test_divisors_that_cannot_be(divisor):
             call(divisor_override=divisor)
 
 
-@pytest.mark.parametrize("attributes", [{"pool_size": [0, 2]}, {"strides": [1]}, {"padding": [2, 0, 0, 0]}])
+@pytest.mark.parametrize("attributes", [window(sizes=(0, 2)), window(strides=(2, 0)), window(padding=((2, 0), (0, 0)))])
 def test_windows_of_averages_are_checked_too(attributes):
     for call in (average, average_backward):
         with pytest.raises(FAILURE, match=r"`(pool_size|strides|padding)`"):
             call(**attributes)
 
 
-ADAPTIVE = {"pool_size": [], "strides": [], "dilation_rate": [], "padding": []}
-
-
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
         *[
-            ({"adaptive_output_size": sizes}, r"`output_size` must hold integers from 1 to 2147483647, or None \(-1\)")
+            (adaptive(*sizes), r"`output_size` must hold integers from 1 to 2147483647, or None \(-1\)")
             for sizes in ([-2, 2], [0, 0], [2, 0], [2**31, 1], [-(2**63), 1], [2, 2**63 - 1])
         ],
-        ({"adaptive_output_size": [2]}, "`inputs` must have rank 3"),
-        ({"adaptive_output_size": [2, 2, 2]}, "`inputs` must have rank 5"),
-        ({"adaptive_output_size": [2] * 4}, "`adaptive_output_size` must have at most 3 entries"),
-        ({"adaptive_output_size": []}, "`pool_size` must have 1, 2 or 3 entries"),
-        *[
-            ({"adaptive_output_size": [2, 2], **others}, "With `adaptive_output_size` nothing else may be said about")
-            for others in (
-                {"pool_size": [2, 2]},
-                {"strides": [1, 1]},
-                {"dilation_rate": [1, 1]},
-                {"padding": [0, 0, 0, 0]},
-                {"same_padding": True},
-                {"ceil_mode": True},
-            )
-        ],
+        (adaptive(2), "`inputs` must have rank 3"),
+        (adaptive(2, 2, 2), "`inputs` must have rank 5"),
+        (adaptive(2, 2, 2, 2), MALFORMED),
+        (adaptive(*[2] * 15), MALFORMED),
+        (adaptive(), "`output_size` must have 1, 2 or 3 entries"),
+        ({"window": [0, 1, 0, 1, 2, 2]}, "An adaptive `window` has neither padding nor a rounding"),
+        ({"window": [0, 0, 1, 1, 2, 2]}, "An adaptive `window` has neither padding nor a rounding"),
     ],
 )
 def test_adaptive_sizes_that_cannot_be(attributes, message):
     for call in (pool, average, average_backward):
-        assert call(**{**ADAPTIVE, "adaptive_output_size": [2, 2]}) is not None
+        assert call(**adaptive(2, 2)) is not None
         with pytest.raises(FAILURE, match=message):
-            call(**{**ADAPTIVE, **attributes})
+            call(**attributes)
 
 
 def test_adaptive_sizes_that_are_kept():
     x = tf.reshape(tf.range(12.0), (1, 3, 4, 1))
-    np.testing.assert_array_equal(average(x, **ADAPTIVE, adaptive_output_size=[-1, -1]), x)
-    assert average(x, **ADAPTIVE, adaptive_output_size=[-1, 1]).shape == (1, 3, 1, 1)
+    np.testing.assert_array_equal(average(x, **adaptive(-1, -1)), x)
+    assert average(x, **adaptive(-1, 1)).shape == (1, 3, 1, 1)
 
 
 def test_adaptive_sizes_whose_product_overflows():
     """Where a window begins is a product of the size and the number of windows."""
     message = r"`output_size` times the input size must be below 2\^63 on every axis"
     with pytest.raises(FAILURE, match=message):
-        average_backward((0, 1, 1, 1), (0, 2**60, 1, 1), **ADAPTIVE, adaptive_output_size=[2**31 - 1, 1])
+        average_backward((0, 1, 1, 1), (0, 2**60, 1, 1), **adaptive(2**31 - 1, 1))
     # A window of more than 2^31 - 1 elements has no room for its taps.
     with pytest.raises(FAILURE, match="A window must span at most 2147483647 elements in all"):
-        average_backward((0, 1, 1, 1), (0, 2**16, 2**16, 1), **ADAPTIVE, adaptive_output_size=[1, 1])
+        average_backward((0, 1, 1, 1), (0, 2**16, 2**16, 1), **adaptive(1, 1))
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (4, 4, 1), (1, 4, 4, 4, 1), (1,) * 9])
@@ -145,16 +155,16 @@ def test_products_that_overflow_behind_an_empty_axis(shape):
 
 def test_long_axes_of_empty_tensors_end_at_once():
     shape = (0, 2**40, 1, 1)
-    window = {**WINDOW, "pool_size": [1, 1], "strides": [1, 1]}
+    small = window(sizes=(1, 1), strides=(1, 1))
     result = ops.kpool_max_pool_backward(
-        tf.zeros(shape), tf.zeros(shape, tf.uint8), tf.constant(shape, tf.int64), **window
+        tf.zeros(shape), tf.zeros(shape, tf.uint8), tf.constant(shape, tf.int64), **small
     )
     assert result.shape == shape
 
 
 def test_a_window_too_large_for_offsets():
     with pytest.raises(FAILURE, match="no one-byte offsets"):
-        pool(image(1, 16, 16, 1), pool_size=[16, 16], num_offsets=1)
+        pool(image(1, 16, 16, 1), **window(sizes=(16, 16)), num_offsets=1)
 
 
 def backward(gradients=(1, 2, 2, 1), offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
@@ -183,7 +193,7 @@ def backward(gradients=(1, 2, 2, 1), offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), *
         ({"shape": (1, 2**62, 2**62, 1)}, "No axis may exceed 2"),
         ({"shape": (1, 2**50, 2**50, 1)}, "must not exceed 2\\^63 - 1 bytes"),
         ({"shape": (1, 4, 4, 1, 1, 1, 1)}, "must be a vector of at most 5 sizes"),
-        ({"pool_size": [16, 16], "padding": [7, 7, 7, 7]}, "no one-byte offsets"),
+        (window(sizes=(16, 16), padding=((7, 7), (7, 7))), "no one-byte offsets"),
     ],
 )
 def test_backward_of_shapes_that_do_not_fit(arguments, message):
@@ -231,7 +241,7 @@ def test_average_backward_of_shapes_that_do_not_fit(arguments, message, channels
             for name, value in arguments.items()
         }
         message = message.replace("2, 2, 1", "1, 2, 2")
-        whole = {"gradients": (1, 1, 2, 2), "shape": (1, 1, 4, 4), "channels_first": True}
+        whole = {"gradients": (1, 1, 2, 2), "shape": (1, 1, 4, 4), **window(first=1)}
     else:
         whole = {"gradients": (1, 2, 2, 1), "shape": (1, 4, 4, 1)}
     assert average_backward(**whole).shape == whole["shape"]
@@ -244,9 +254,9 @@ def test_averages_without_elements():
         assert average(image(*shape)).shape == pooled
         assert average_backward(pooled, shape).shape == shape
     # Rows that are not there are not walked.
-    window = {**WINDOW, "pool_size": [1, 1], "strides": [1, 1]}
+    small = window(sizes=(1, 1), strides=(1, 1))
     shape = (0, 2**40, 1, 1)
-    assert average_backward(shape, shape, **window).shape == average(image(*shape), **window).shape == shape
+    assert average_backward(shape, shape, **small).shape == average(image(*shape), **small).shape == shape
 
 
 def test_offsets_of_no_window_reach_nothing():
@@ -256,20 +266,20 @@ def test_offsets_of_no_window_reach_nothing():
     # As indices they have no meaning; those that leave the plane are refused where they are used.
     indices = ops.kpool_max_pool_indices(offsets, tf.constant((1, 4, 4, 1), tf.int64), Tindices=tf.int32, **WINDOW)
     with pytest.raises(FAILURE, match=r"`indices` must lie in \[0, 16\)"):
-        ops.kpool_max_unpool_backward(image(1, 4, 4, 1), indices)
+        ops.kpool_max_unpool_backward(image(1, 4, 4, 1), indices, **WINDOW)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 @pytest.mark.parametrize("channels", [1, 9])
 def test_offsets_that_only_a_larger_window_has_reach_nothing(channels, dtype):
     """5 elements in 3 windows, of 2, 3 and 2 elements: the third element of the last would be the sixth of all."""
-    window = {**ADAPTIVE, "adaptive_output_size": [3]}
+    three = adaptive(3)
     offsets, size = tf.fill((1, 3, channels), tf.constant(2, tf.uint8)), tf.constant((1, 5, channels), tf.int64)
-    result = ops.kpool_max_pool_backward(tf.ones((1, 3, channels), dtype), offsets, size, **window)
+    result = ops.kpool_max_pool_backward(tf.ones((1, 3, channels), dtype), offsets, size, **three)
     assert tf.cast(result[0, :, 0], "float32").numpy().tolist() == [0, 0, 0, 1, 0]
-    indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int32, **window)
+    indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int32, **three)
     with pytest.raises(FAILURE, match=r"`indices` must lie in \[0, 5\), .* Received: indices\[0, 2, 0\]=5"):
-        ops.kpool_max_unpool_backward(image(1, 5, channels, dtype=dtype), indices)
+        ops.kpool_max_unpool_backward(image(1, 5, channels, dtype=dtype), indices, **three)
 
 
 def unpool(indices, values=None, size=(), index_dtype="int32", **attributes):
@@ -292,7 +302,7 @@ def test_indices_out_of_range(bad, sum_duplicates):
     with pytest.raises(FAILURE, match=message):
         unpool(indices, index_dtype=dtype, sum_duplicates=sum_duplicates)
     with pytest.raises(FAILURE, match=message):
-        ops.kpool_max_unpool_backward(image(3, 4, 4, 5), tf.constant(indices), sum_duplicates=sum_duplicates)
+        ops.kpool_max_unpool_backward(image(3, 4, 4, 5), tf.constant(indices), sum_duplicates=sum_duplicates, **WINDOW)
 
 
 def test_numpy_indices_are_not_narrowed_on_the_way():
@@ -301,7 +311,7 @@ def test_numpy_indices_are_not_narrowed_on_the_way():
     with pytest.raises(FAILURE, match=r"=4294967299\b"):
         ops.kpool_max_unpool(image(1, 2, 2, 1), indices, tf.constant([], tf.int64), **WINDOW)
     with pytest.raises(FAILURE, match=r"=4294967299\b"):
-        ops.kpool_max_unpool_backward(image(1, 4, 4, 1), indices)
+        ops.kpool_max_unpool_backward(image(1, 4, 4, 1), indices, **WINDOW)
 
 
 def test_the_first_bad_index_is_named_whatever_the_number_of_threads():
@@ -346,14 +356,13 @@ def test_output_sizes_that_cannot_be(size):
     ],
 )
 def test_adaptive_sizes_that_cannot_be_unpooled(windows, size, message):
-    window = {**ADAPTIVE, "adaptive_output_size": windows}
     with pytest.raises(FAILURE, match=message):
-        unpool(np.zeros((1, 2, 2, 1)), size=size, **window)
+        unpool(np.zeros((1, 2, 2, 1)), size=size, **adaptive(*windows))
 
 
 def test_unpooled_inputs_beyond_any_memory():
     with pytest.raises(FAILURE, match="must not exceed 2\\^63 - 1 bytes"):
-        unpool(np.zeros((1, 2**8, 2**8, 1)), strides=[2**31 - 1] * 2)
+        unpool(np.zeros((1, 2**8, 2**8, 1)), **window(strides=(2**31 - 1,) * 2))
 
 
 @pytest.mark.parametrize(
@@ -368,7 +377,7 @@ def test_unpooled_inputs_beyond_any_memory():
 )
 def test_unpool_backward_of_shapes_that_do_not_fit(shape, message):
     with pytest.raises(FAILURE, match=message):
-        ops.kpool_max_unpool_backward(image(*shape), tf.zeros((1, 2, 2, 1), tf.int32))
+        ops.kpool_max_unpool_backward(image(*shape), tf.zeros((1, 2, 2, 1), tf.int32), **WINDOW)
 
 
 @pytest.mark.parametrize("dtype", ["bool", "complex64", "string", "qint8"])
@@ -395,7 +404,7 @@ def test_failed_calls_leave_the_next_ones_intact():
     x = tf.constant(np.arange(16.0).reshape(1, 4, 4, 1))
     for _ in range(100):
         with pytest.raises(FAILURE):
-            pool(x, pool_size=[5, 5])
+            pool(x, **window(sizes=(5, 5)))
         with pytest.raises(FAILURE):
             average_backward((1, 2, 3, 1))
         with pytest.raises(FAILURE):

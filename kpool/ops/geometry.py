@@ -63,19 +63,17 @@ class Window:
         return self._checked.taps(self.spatial(tuple(shape)))
 
     @cached_property
-    def attributes(self) -> dict[str, Any]:
-        """The window as the native ops take it."""
-        pairs: Pairs = () if self.padding == "same" else self.padding
-        return {
-            "pool_size": list(self.pool_size),
-            "strides": list(self.strides),
-            "dilation_rate": list(self.dilation_rate),
-            "padding": [size for pair in pairs for size in pair],
-            "same_padding": self.padding == "same",
-            "ceil_mode": self.ceil_mode,
-            "channels_first": self.channels_first,
-            "adaptive_output_size": [-1 if size is None else size for size in self.output_size or ()],
-        }
+    def attributes(self) -> dict[str, tuple[int, ...]]:
+        """The window as the native ops take it: four flags, then a row of integers per spatial axis."""
+        rows: Iterable[tuple[int, ...]]
+        if self.output_size is None:
+            pairs = ((0, 0),) * self.rank if self.padding == "same" else self.padding
+            axes = zip(self.pool_size, self.strides, self.dilation_rate, pairs, strict=True)
+            rows = ((size, stride, dilation, *pair) for size, stride, dilation, pair in axes)
+        else:
+            rows = ((-1 if size is None else size,) for size in self.output_size)
+        flags = self.channels_first, self.ceil_mode, self.padding == "same", self.output_size is not None
+        return {"window": (*map(int, flags), *(value for row in rows for value in row))}
 
     def spatial(self, shape: Any) -> Any:
         """The spatial part of anything that can be sliced like a shape."""

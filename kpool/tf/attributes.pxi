@@ -1,5 +1,9 @@
 # What a node of the graph says about itself. Read and checked once, when TensorFlow creates the kernel.
 
+cdef enum:
+    FLAGS = 4       # of a window: channels first, ceil mode, the padding "same", adaptive
+    ROW = 5         # pool size, stride, dilation, padding before and after; of an adaptive window its size alone
+
 cdef struct Attributes:
     Window window
     bint wide_indices
@@ -14,26 +18,6 @@ cdef bint read_bool(TF_OpKernelConstruction* node, const char* name, bint* value
     cdef unsigned char raw = 0
     TF_OpKernelConstruction_GetAttrBool(node, name, &raw, status)
     value[0] = raw != 0
-    return TF_GetCode(status) == TF_OK
-
-
-cdef bint read_list(
-    TF_OpKernelConstruction* node, const char* name, int64_t* values, int most, int* count, TF_Status* status,
-) noexcept nogil:
-    """Read at most `most` integers; a longer list is refused."""
-    cdef int32_t list_size = 0, total_size = 0
-    cdef Problem problem
-    TF_OpKernelConstruction_GetAttrSize(node, name, &list_size, &total_size, status)
-    if TF_GetCode(status) != TF_OK:
-        return False
-    if list_size < 0 or list_size > most:
-        snprintf(problem.message, MESSAGE_SIZE, "`%s` must have at most %d entries. Received: %d entries",
-                 name, most, list_size)
-        TF_SetStatus(status, TF_INVALID_ARGUMENT, problem.message)
-        return False
-    count[0] = list_size
-    if list_size > 0:
-        TF_OpKernelConstruction_GetAttrInt64List(node, name, values, list_size, status)
     return TF_GetCode(status) == TF_OK
 
 
@@ -55,37 +39,61 @@ cdef bint read_index_type(TF_OpKernelConstruction* node, bint* wide, TF_Status* 
 
 
 cdef bint read_window(TF_OpKernelConstruction* node, Window* window, TF_Status* status) noexcept nogil:
-    cdef int64_t padding[2 * MAX_RANK]
-    cdef int i, adaptive = 0, strides = 0, dilations = 0, paddings = 0
+    """Read a window as kpool.ops.geometry.Window.attributes writes it: FLAGS flags, then a row for each spatial axis.
+
+    One list for all, since in eager mode each attribute adds to the time of every call.
+    """
+    cdef int64_t values[FLAGS + ROW * MAX_RANK]
+    cdef const int64_t* row
+    cdef int32_t length = 0, total_size = 0
+    cdef int i, width
     cdef Problem problem
-    if not (read_list(node, "pool_size", window.pool_size, MAX_RANK, &window.rank, status)
-            and read_list(node, "adaptive_output_size", window.output_size, MAX_RANK, &adaptive, status)
-            and read_list(node, "strides", window.strides, MAX_RANK, &strides, status)
-            and read_list(node, "dilation_rate", window.dilation_rate, MAX_RANK, &dilations, status)
-            and read_list(node, "padding", padding, 2 * MAX_RANK, &paddings, status)
-            and read_bool(node, "same_padding", &window.same, status)
-            and read_bool(node, "ceil_mode", &window.ceil_mode, status)
-            and read_bool(node, "channels_first", &window.channels_first, status)):
+    TF_OpKernelConstruction_GetAttrSize(node, "window", &length, &total_size, status)
+    if TF_GetCode(status) != TF_OK:
         return False
-    window.adaptive = adaptive > 0
-    if window.adaptive:
-        if window.rank or strides or dilations or paddings or window.same or window.ceil_mode:
-            TF_SetStatus(status, TF_INVALID_ARGUMENT,
-                         "With `adaptive_output_size` nothing else may be said about the window.")
-            return False
-        window.rank = adaptive
-    elif strides != window.rank or dilations != window.rank or paddings != (0 if window.same else 2 * window.rank):
-        TF_SetStatus(status, TF_INVALID_ARGUMENT,
-                     "`strides` and `dilation_rate` must have as many entries as `pool_size`, and `padding` two for "
-                     "each, or none with `same_padding`.")
+    if not FLAGS <= length <= FLAGS + ROW * MAX_RANK:
+        return bad_window(status)
+    TF_OpKernelConstruction_GetAttrInt64List(node, "window", values, length, status)
+    if TF_GetCode(status) != TF_OK:
+        return False
+    for i in range(FLAGS):
+        if not 0 <= values[i] <= 1:
+            return bad_window(status)
+    window.channels_first = values[0] != 0
+    window.ceil_mode = values[1] != 0
+    window.same = values[2] != 0
+    window.adaptive = values[3] != 0
+    width = 1 if window.adaptive else ROW
+    window.rank = (length - FLAGS) // width
+    if length != FLAGS + width * window.rank or window.rank > MAX_RANK:
+        return bad_window(status)
+    if window.adaptive and (window.same or window.ceil_mode):
+        TF_SetStatus(status, TF_INVALID_ARGUMENT, "An adaptive `window` has neither padding nor a rounding of its own.")
         return False
     for i in range(window.rank):
-        window.before[i] = padding[2 * i] if paddings else 0
-        window.after[i] = padding[2 * i + 1] if paddings else 0
+        row = values + FLAGS + width * i
+        if window.adaptive:
+            window.output_size[i] = row[0]
+            continue
+        window.pool_size[i] = row[0]
+        window.strides[i] = row[1]
+        window.dilation_rate[i] = row[2]
+        window.before[i] = row[3]
+        window.after[i] = row[4]
+        if window.same and (row[3] != 0 or row[4] != 0):
+            TF_SetStatus(status, TF_INVALID_ARGUMENT, "A `window` with the padding \"same\" must hold zeros for it.")
+            return False
     if not check_window(window, &problem):
         TF_SetStatus(status, TF_INVALID_ARGUMENT, problem.message)
         return False
     return True
+
+
+cdef bint bad_window(TF_Status* status) noexcept nogil:
+    TF_SetStatus(status, TF_INVALID_ARGUMENT,
+                 "`window` must hold four flags of 0 or 1, then five integers for each of 1, 2 or 3 spatial axes, or "
+                 "one where it is adaptive.")
+    return False
 
 
 cdef bint read_average_pool(TF_OpKernelConstruction* node, Attributes* attributes, TF_Status* status) noexcept nogil:
@@ -122,14 +130,6 @@ cdef bint read_pool_indices(TF_OpKernelConstruction* node, Attributes* attribute
 cdef bint read_unpool(TF_OpKernelConstruction* node, Attributes* attributes, TF_Status* status) noexcept nogil:
     return (read_window(node, &attributes.window, status)
             and read_index_type(node, &attributes.wide_indices, status)
-            and read_bool(node, "sum_duplicates", &attributes.sum_duplicates, status))
-
-
-cdef bint read_unpool_backward(
-    TF_OpKernelConstruction* node, Attributes* attributes, TF_Status* status,
-) noexcept nogil:
-    return (read_index_type(node, &attributes.wide_indices, status)
-            and read_bool(node, "channels_first", &attributes.window.channels_first, status)
             and read_bool(node, "sum_duplicates", &attributes.sum_duplicates, status))
 
 

@@ -12,16 +12,7 @@ import tensorflow as tf
 
 from kpool.tf.library import ops
 
-WINDOW = (
-    "pool_size",
-    "strides",
-    "dilation_rate",
-    "padding",
-    "same_padding",
-    "ceil_mode",
-    "channels_first",
-    "adaptive_output_size",
-)
+WINDOW = ("window",)
 DIVISOR = ("count_include_pad", "divisor_override")
 
 
@@ -34,7 +25,8 @@ def _shape(tensor: tf.Tensor) -> tf.Tensor:
 
 
 def _spatial(shape: Any, op: Any) -> Any:
-    return shape[2:] if op.get_attr("channels_first") else shape[1:-1]
+    channels_first = op.get_attr("window")[0]
+    return shape[2:] if channels_first else shape[1:-1]
 
 
 @tf.RegisterGradient("KpoolMaxPool")
@@ -55,16 +47,16 @@ def _max_pool(op: Any, gradients: tf.Tensor, *_: Any) -> tf.Tensor | None:
 @tf.RegisterGradient("KpoolMaxPoolBackward")
 def _max_pool_backward(op: Any, gradients: tf.Tensor) -> tuple[tf.Tensor, None, None]:
     _, offsets, size = op.inputs
-    indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int64, **_attributes(op, WINDOW))
-    channels_first = op.get_attr("channels_first")
-    return ops.kpool_max_unpool_backward(gradients, indices, channels_first, sum_duplicates=True), None, None
+    window = _attributes(op, WINDOW)
+    indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int64, **window)
+    return ops.kpool_max_unpool_backward(gradients, indices, sum_duplicates=True, **window), None, None
 
 
 @tf.RegisterGradient("KpoolMaxUnpool")
 def _max_unpool(op: Any, gradients: tf.Tensor) -> tuple[tf.Tensor | None, None, None]:
     if not gradients.dtype.is_floating:
         return None, None, None
-    rule = _attributes(op, ("channels_first", "sum_duplicates"))
+    rule = _attributes(op, (*WINDOW, "sum_duplicates"))
     return ops.kpool_max_unpool_backward(gradients, op.inputs[1], **rule), None, None
 
 
@@ -73,16 +65,8 @@ def _max_unpool_backward(op: Any, gradients: tf.Tensor) -> tuple[tf.Tensor | Non
     inputs, indices = op.inputs
     if not gradients.dtype.is_floating:
         return None, None
-    windows = _spatial(indices.shape, op) if indices.shape.rank else indices.shape
-    if not windows.is_fully_defined():
-        raise NotImplementedError(
-            "The second gradient of KpoolMaxUnpool as a single op needs spatial sizes that are known when the graph is "
-            f"built. Received: indices of shape {indices.shape}"
-        )
-    # Any windows of this number will do: the indices say where elements go.
-    rule = _attributes(op, ("channels_first", "sum_duplicates"))
-    size = _spatial(_shape(inputs), op)
-    return ops.kpool_max_unpool(gradients, indices, size, adaptive_output_size=windows.as_list(), **rule), None
+    rule = _attributes(op, (*WINDOW, "sum_duplicates"))
+    return ops.kpool_max_unpool(gradients, indices, _spatial(_shape(inputs), op), **rule), None
 
 
 @tf.RegisterGradient("KpoolAveragePool")

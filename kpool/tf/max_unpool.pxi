@@ -106,10 +106,6 @@ cdef void compute_max_unpool(void* attributes, TF_OpKernelContext* context) noex
     close_call(&call)
 
 
-cdef void* create_max_unpool_backward(TF_OpKernelConstruction* node) noexcept nogil:
-    return create_with(node, read_unpool_backward)
-
-
 cdef void compute_max_unpool_backward(void* attributes, TF_OpKernelContext* context) noexcept nogil:
     cdef Call call
     open_call(&call, context)

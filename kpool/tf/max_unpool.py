@@ -70,7 +70,7 @@ def _gather_function(window: Window, duplicates: str) -> Callable[..., tf.Tensor
         inputs: tf.Tensor, indices: tf.Tensor
     ) -> tuple[tf.Tensor, Callable[..., tuple[tf.Tensor | None, ...]]]:
         outputs = ops.kpool_max_unpool_backward(
-            unrecorded(inputs), indices, channels_first=window.channels_first, sum_duplicates=duplicates == "sum"
+            unrecorded(inputs), indices, sum_duplicates=duplicates == "sum", **window.attributes
         )
         size = window.spatial(size_of(inputs))
 

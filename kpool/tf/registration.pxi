@@ -39,15 +39,7 @@ cdef TF_OpDefinitionBuilder* define(const char* name) noexcept nogil:
 
 
 cdef void add_window(TF_OpDefinitionBuilder* op) noexcept nogil:
-    # Either the first, or the others.
-    TF_OpDefinitionBuilderAddAttr(op, "adaptive_output_size: list(int) = []")
-    TF_OpDefinitionBuilderAddAttr(op, "pool_size: list(int) = []")
-    TF_OpDefinitionBuilderAddAttr(op, "strides: list(int) = []")
-    TF_OpDefinitionBuilderAddAttr(op, "dilation_rate: list(int) = []")
-    TF_OpDefinitionBuilderAddAttr(op, "padding: list(int) = []")
-    TF_OpDefinitionBuilderAddAttr(op, "same_padding: bool = false")
-    TF_OpDefinitionBuilderAddAttr(op, "ceil_mode: bool = false")
-    TF_OpDefinitionBuilderAddAttr(op, "channels_first: bool = false")
+    TF_OpDefinitionBuilderAddAttr(op, "window: list(int)")
 
 
 cdef void add_divisor(TF_OpDefinitionBuilder* op) noexcept nogil:
@@ -162,13 +154,13 @@ cdef void register_all "kpool_register" () noexcept nogil:
     op = define("KpoolMaxUnpoolBackward")
     add_any_type(op)
     add_index_type(op)
-    TF_OpDefinitionBuilderAddAttr(op, "channels_first: bool = false")
+    add_window(op)
     TF_OpDefinitionBuilderAddAttr(op, "sum_duplicates: bool = false")
     TF_OpDefinitionBuilderAddInput(op, "gradients: T")
     TF_OpDefinitionBuilderAddInput(op, "indices: Tindices")
     TF_OpDefinitionBuilderAddOutput(op, "outputs: T")
     TF_RegisterOpDefinition(op, status)
-    register_typed("KpoolMaxUnpoolBackward", create_max_unpool_backward, compute_max_unpool_backward, False, status)
+    register_typed("KpoolMaxUnpoolBackward", create_max_unpool, compute_max_unpool_backward, False, status)
 
     TF_DeleteStatus(status)
 
