@@ -13,7 +13,7 @@ from kpool.kernels import threads
 from kpool.ops import adaptive_average_pool, adaptive_max_pool, average_pool, global_average_pool, max_pool, max_unpool
 from kpool.ops.geometry import make_window
 from kpool.tf import max_unpool as tensor_unpool
-from kpool.tf.max_unpool import gather
+from kpool.tf.library import ops
 
 
 @pytest.fixture
@@ -35,7 +35,10 @@ def everything(x):
     gradient = tape.gradient(loss, x)
     window = make_window(2, 3, 2, "same")
     summed = tensor_unpool(values, indices // 2, window, x.shape[1:3], "sum")
-    gathered = gather(x, indices // 3, window, "sum"), gather(x, indices // 3, window, "last")
+    gathered = [
+        ops.kpool_max_unpool_backward(x, indices // 3, sum_duplicates=sums, **window.attributes)
+        for sums in (True, False)
+    ]
     first = max_pool(x, 2, data_format="channels_first", return_indices=True)
     parts = (values, indices, unpooled, gradient, summed, *gathered, *first, *averages(x))
     return b"".join(part.numpy().tobytes() for part in parts)

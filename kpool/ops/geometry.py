@@ -63,7 +63,7 @@ class Window:
         return self._checked.taps(self.spatial(tuple(shape)))
 
     @cached_property
-    def attributes(self) -> dict[str, tuple[int, ...]]:
+    def attributes(self) -> dict[str, Any]:
         """The window as the native ops take it: four flags, then a row of integers per spatial axis."""
         rows: Iterable[tuple[int, ...]]
         if self.output_size is None:

@@ -92,7 +92,6 @@ def max_pool_tensors(
     index_dtype = standard_index_dtype(index_dtype)
     inputs = as_tensor("inputs", inputs)
     window.pooled_shape(inputs.shape)
-    if not return_indices:
-        return functions.max_pool(inputs, window, None, training)[0]
-    window.check_index_dtype(inputs.shape, index_dtype)
-    return functions.max_pool(inputs, window, index_dtype, training)
+    if return_indices:
+        window.check_index_dtype(inputs.shape, index_dtype)
+    return functions.max_pool(inputs, window, index_dtype if return_indices else None, training)

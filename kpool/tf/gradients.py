@@ -1,79 +1,88 @@
-"""Gradients of the native ops themselves.
-
-The functions of this package carry their own. These serve where TensorFlow looks at single ops: forward mode inside a
-`tf.function`, and graphs that were saved without custom gradients.
-"""
+"""The gradients of the native ops. Each is made of native ops, which have gradients in turn: there is every order."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from kpool.tf.library import ops
+from kpool.tf.recording import Backward, gradient_of, run
+from kpool.tf.shapes import size_of
 
-WINDOW = ("window",)
-DIVISOR = ("count_include_pad", "divisor_override")
-
-
-def _attributes(op: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: op.get_attr(name) for name in names}
+Tensors = Sequence[tf.Tensor]
+Attribute = Callable[[str], Any]
 
 
-def _shape(tensor: tf.Tensor) -> tf.Tensor:
-    return tf.shape(tensor, out_type=tf.int64)
+def _window(attribute: Attribute) -> dict[str, Any]:
+    return {"window": tuple(attribute("window"))}
 
 
-def _spatial(shape: Any, op: Any) -> Any:
-    channels_first = op.get_attr("window")[0]
-    return shape[2:] if channels_first else shape[1:-1]
+def _divisor(attribute: Attribute) -> dict[str, Any]:
+    return {name: attribute(name) for name in ("count_include_pad", "divisor_override")}
 
 
-@tf.RegisterGradient("KpoolMaxPool")
-def _max_pool(op: Any, gradients: tf.Tensor, *_: Any) -> tf.Tensor | None:
-    inputs, window = op.inputs[0], _attributes(op, WINDOW)
-    if not inputs.dtype.is_floating:
-        return None
-    if op.get_attr("num_offsets"):
-        return ops.kpool_max_pool_backward(gradients, op.outputs[-1], _shape(inputs), **window)
-    if op.get_attr("num_indices"):
-        indices = op.outputs[1]
-    else:
-        indices = ops.kpool_max_pool(inputs, num_indices=1, Tindices=tf.int64, **window).indices[0]
-    size = _spatial(_shape(inputs), op)
-    return ops.kpool_max_unpool(gradients, indices, size, sum_duplicates=True, **window)
+def _spatial(size: Any, attribute: Attribute) -> Any:
+    channels_first = attribute("window")[0]
+    return size[2:] if channels_first else size[1:-1]
 
 
-@tf.RegisterGradient("KpoolMaxPoolBackward")
-def _max_pool_backward(op: Any, gradients: tf.Tensor) -> tuple[tf.Tensor, None, None]:
-    _, offsets, size = op.inputs
-    window = _attributes(op, WINDOW)
-    indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int64, **window)
-    return ops.kpool_max_unpool_backward(gradients, indices, sum_duplicates=True, **window), None, None
+def _vector(size: Any) -> tf.Tensor:
+    return tf.convert_to_tensor(size, tf.int64)
 
 
-@tf.RegisterGradient("KpoolMaxUnpool")
-def _max_unpool(op: Any, gradients: tf.Tensor) -> tuple[tf.Tensor | None, None, None]:
-    if not gradients.dtype.is_floating:
-        return None, None, None
-    rule = _attributes(op, (*WINDOW, "sum_duplicates"))
-    return ops.kpool_max_unpool_backward(gradients, op.inputs[1], **rule), None, None
+@gradient_of(ops.kpool_max_pool)
+def _max_pool(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Backward:
+    """By the offsets if they were kept, else by the indices; if neither was, the winners are found again."""
+    window, size = _window(attribute), size_of(inputs[0])
+    if attribute("num_offsets"):
+        offsets = outputs[-1]
+        return lambda gradient: run(ops.kpool_max_pool_backward, gradient, offsets, _vector(size), **window)
+    kept = outputs[1] if attribute("num_indices") else inputs[0]
+
+    def backward(gradient: tf.Tensor) -> tf.Tensor:
+        indices = kept
+        if not attribute("num_indices"):
+            x = tf.stop_gradient(kept)
+            indices = ops.kpool_max_pool(x, num_indices=1, Tindices=tf.int64, **window).indices[0]
+        spatial = _vector(_spatial(size, attribute))
+        return run(ops.kpool_max_unpool, gradient, indices, spatial, sum_duplicates=True, **window)
+
+    return backward
 
 
-@tf.RegisterGradient("KpoolMaxUnpoolBackward")
-def _max_unpool_backward(op: Any, gradients: tf.Tensor) -> tuple[tf.Tensor | None, None]:
-    inputs, indices = op.inputs
-    if not gradients.dtype.is_floating:
-        return None, None
-    rule = _attributes(op, (*WINDOW, "sum_duplicates"))
-    return ops.kpool_max_unpool(gradients, indices, _spatial(_shape(inputs), op), **rule), None
+@gradient_of(ops.kpool_max_pool_backward)
+def _max_pool_backward(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Backward:
+    window, (_, offsets, size) = _window(attribute), inputs
+
+    def backward(gradient: tf.Tensor) -> tf.Tensor:
+        indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int64, **window)
+        return run(ops.kpool_max_unpool_backward, gradient, indices, sum_duplicates=True, **window)
+
+    return backward
 
 
-@tf.RegisterGradient("KpoolAveragePool")
-def _average_pool(op: Any, gradients: tf.Tensor) -> tf.Tensor:
-    return ops.kpool_average_pool_backward(gradients, _shape(op.inputs[0]), **_attributes(op, WINDOW + DIVISOR))
+@gradient_of(ops.kpool_max_unpool)
+def _max_unpool(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Backward:
+    indices, rule = inputs[1], {"sum_duplicates": attribute("sum_duplicates"), **_window(attribute)}
+    return lambda gradient: run(ops.kpool_max_unpool_backward, gradient, indices, **rule)
 
 
-@tf.RegisterGradient("KpoolAveragePoolBackward")
-def _average_pool_backward(op: Any, gradients: tf.Tensor) -> tuple[tf.Tensor, None]:
-    return ops.kpool_average_pool(gradients, **_attributes(op, WINDOW + DIVISOR)), None
+@gradient_of(ops.kpool_max_unpool_backward)
+def _max_unpool_backward(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Backward:
+    indices, rule = inputs[1], {"sum_duplicates": attribute("sum_duplicates"), **_window(attribute)}
+    size = _spatial(size_of(inputs[0]), attribute)
+    return lambda gradient: run(ops.kpool_max_unpool, gradient, indices, _vector(size), **rule)
+
+
+@gradient_of(ops.kpool_average_pool)
+def _average_pool(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Backward:
+    size, rule = size_of(inputs[0]), {**_divisor(attribute), **_window(attribute)}
+    return lambda gradient: run(ops.kpool_average_pool_backward, gradient, _vector(size), **rule)
+
+
+@gradient_of(ops.kpool_average_pool_backward)
+def _average_pool_backward(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Backward:
+    rule = {**_divisor(attribute), **_window(attribute)}
+    return lambda gradient: run(ops.kpool_average_pool, gradient, **rule)

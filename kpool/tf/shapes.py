@@ -15,15 +15,6 @@ if TYPE_CHECKING:
 Tensors = TypeVar("Tensors", tf.Tensor, tuple[tf.Tensor, ...])
 
 
-def unrecorded(tensor: tf.Tensor) -> tf.Tensor:
-    """The tensor for a native op inside `tf.custom_gradient`.
-
-    In eager mode the tape records what happens inside as well, and would keep the op's inputs for a gradient that is
-    never asked for.
-    """
-    return tf.stop_gradient(tensor) if tf.executing_eagerly() else tensor
-
-
 def size_of(tensor: tf.Tensor) -> list[int] | tf.Tensor:
     """The shape, as int64 wherever it is used: integers where they are known. The tensor itself is not kept."""
     if tensor.shape.is_fully_defined():
@@ -37,12 +28,12 @@ def offsets_fit(shape: Any, window: Window) -> bool:
     return taps is not None and taps <= MOST_TAPS_OF_OFFSETS
 
 
-def index_dtype_for(shape: Any, window: Window) -> tf.DType:
+def index_dtype_for(shape: Any, window: Window) -> str:
     """The smallest index type that is sure to hold every position of an input's planes."""
     plane = 1
     for size in window.spatial(tuple(shape)):
         plane = LARGEST_INT32_PLANE + 1 if size is None else plane * size
-    return tf.int32 if plane <= LARGEST_INT32_PLANE else tf.int64
+    return "int32" if plane <= LARGEST_INT32_PLANE else "int64"
 
 
 def with_shape(tensors: Tensors, shape: Shape | Callable[..., Shape], *arguments: Any) -> Tensors:
