@@ -4,6 +4,7 @@ import copy
 import pickle
 from itertools import product
 
+import numpy as np
 import pytest
 from reference import Pooling, spans
 
@@ -191,3 +192,13 @@ def test_the_oracle_by_hand():
     assert spans(3, 2, 2, 1, (0, 0), ceil_mode=True) == [[(0, 0), (1, 1)], [(0, 2)]]
     assert spans(3, 2, 1, 2, (1, 1)) == [[(1, 1)], [(0, 0), (1, 2)], [(0, 1)]]
     assert Pooling((2, 2), (2, 2)).windows == [[(0, 0), (1, 1), (2, 2), (3, 3)]]
+
+
+def test_windows_are_shared_by_what_they_are_not_by_what_equals_it():
+    """True and 1.0 equal 1, and are refused nevertheless."""
+    window = make_window(2, 1)
+    assert make_window(2, [1, np.int64(1)], (1, 1), 0, "channels_last") is window
+    assert make_window(2, 1, data_format="channels_first") is not window
+    for value in (True, 1.0, (1, True), (1.0, 1)):
+        with pytest.raises(ValueError, match="`pool_size` must be an integer"):
+            make_window(2, value)

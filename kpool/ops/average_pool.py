@@ -77,7 +77,9 @@ def average_pool_tensors(
 ) -> Any:
     """Average a tensor over a window."""
     inputs = as_tensor("inputs", inputs)
-    inputs = keras.ops.cast(inputs, average_dtype(inputs.dtype))
+    dtype = average_dtype(inputs.dtype)
+    if inputs.dtype != dtype:
+        inputs = keras.ops.cast(inputs, dtype)
     window.pooled_shape(inputs.shape)
     return functions.average_pool(inputs, window, bool(count_include_pad), check_divisor(divisor_override) or 0)
 

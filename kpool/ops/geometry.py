@@ -8,7 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import keras
@@ -141,13 +141,13 @@ def make_window(
         ValueError: If an argument has the wrong form or a value that is not possible.
     """
     pool_size = integers("pool_size", pool_size, rank)
-    return Window(
-        pool_size=pool_size,
-        strides=pool_size if strides is None else integers("strides", strides, rank),
-        dilation_rate=integers("dilation_rate", dilation_rate, rank),
-        padding=_pairs(padding, rank),
-        ceil_mode=bool(ceil_mode),
-        channels_first=standard_data_format(data_format) == "channels_first",
+    return _shared(
+        pool_size,
+        pool_size if strides is None else integers("strides", strides, rank),
+        integers("dilation_rate", dilation_rate, rank),
+        _pairs(padding, rank),
+        bool(ceil_mode),
+        standard_data_format(data_format) == "channels_first",
     )
 
 
@@ -170,15 +170,15 @@ def make_adaptive_window(
             f"`output_size` must be a positive integer or a tuple of {rank} positive {plural}, in which None keeps an "
             f"axis as it is. Received: output_size={output_size!r}"
         )
-    return Window(
-        pool_size=(),
-        strides=(),
-        dilation_rate=(),
-        padding=(),
-        ceil_mode=False,
-        channels_first=standard_data_format(data_format) == "channels_first",
-        output_size=tuple(None if size is None else n for size, n in zip(sizes, known, strict=True)),
-    )
+    channels_first = standard_data_format(data_format) == "channels_first"
+    output_size = tuple(None if size is None else n for size, n in zip(sizes, known, strict=True))
+    return _shared((), (), (), (), False, channels_first, output_size)
+
+
+@lru_cache(maxsize=256)
+def _shared(*arguments: Any) -> Window:
+    """The same window for the same arguments, which are in their one form already."""
+    return Window(*arguments)
 
 
 def integers(name: str, value: Any, count: int) -> tuple[int, ...]:

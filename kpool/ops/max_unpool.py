@@ -98,6 +98,9 @@ def max_unpool_spec(
 
 def is_tensor(output_size: Any) -> bool:
     """Whether an output size is known only when the graph runs."""
+    if output_size is None or isinstance(output_size, tuple):
+        # Keras takes its time to say so.
+        return False
     return is_symbolic(output_size) or keras.ops.is_tensor(output_size)
 
 

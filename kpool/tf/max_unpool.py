@@ -22,7 +22,7 @@ def max_unpool(
     Where windows share an index the last one wins, or all add up ("sum").
     """
     follow_thread_settings()
-    size = tf.cast([] if output_size is None else output_size, tf.int64)
+    size = tf.constant((), tf.int64) if output_size is None else tf.cast(output_size, tf.int64)
     outputs = run(ops.kpool_max_unpool, inputs, indices, size, sum_duplicates=duplicates == "sum", **window.attributes)
     if tf.executing_eagerly():
         return outputs
