@@ -10,16 +10,11 @@ from math import prod
 import numpy as np
 from ml_dtypes import bfloat16
 
-DTYPES = {
-    "float32": np.dtype(np.float32),
-    "float16": np.dtype(np.float16),
-    "bfloat16": np.dtype(bfloat16),
-    "uint8": np.dtype(np.uint8),
-}
+DTYPES = {dtype.name: dtype for dtype in map(np.dtype, (np.float32, np.float16, bfloat16, np.uint8))}
 
 
 class Operation(StrEnum):
-    """What is done with the tensor. For TensorFlow it is one call of a compiled graph, if nothing else is said."""
+    """What is done with the tensor."""
 
     FORWARD = "forward"
     FORWARD_INDICES = "forward + indices"
@@ -32,9 +27,6 @@ class Operation(StrEnum):
     GLOBAL_MAX = "global max"
     GLOBAL_MAX_INDICES = "global max + indices"
     GLOBAL_AVERAGE = "global average"
-    IDENTITY = "identity"
-    GRAPH_OF_MANY = "64 poolings in one graph"
-    GRAPH_OF_MANY_INDICES = "64 poolings with indices in one graph"
     EAGER_OP = "native op with indices, eager"
     EAGER_FUNCTION = "public function, eager"
     EAGER_LAYER = "Keras layer, eager"
@@ -45,6 +37,9 @@ class Operation(StrEnum):
 
 
 GLOBAL = (Operation.GLOBAL_MAX, Operation.GLOBAL_MAX_INDICES, Operation.GLOBAL_AVERAGE)
+MODELS = (Operation.MNIST_STEP, Operation.SEGNET_STEP)
+MEMORY = (Operation.KEPT, Operation.PEAK)
+LIBRARY_OPERATIONS = frozenset(Operation) - {*MODELS, *MEMORY}
 
 
 @dataclass(frozen=True)
@@ -55,8 +50,6 @@ class Case:
         shape: Batch, height, width and channels, whatever the data format.
         window, strides: The same for height and width. Global pooling and models have no use for them.
         padding: "valid" or "same".
-        threads: How many threads kpool may use; None for as many as everyone.
-        eager: Whether TensorFlow calls the operation eagerly, not as a compiled graph.
     """
 
     operation: Operation
@@ -66,8 +59,6 @@ class Case:
     padding: str = "valid"
     data_format: str = "channels_last"
     dtype: str = "float32"
-    threads: int | None = None
-    eager: bool = False
 
     @property
     def channels_first(self) -> bool:
@@ -76,6 +67,12 @@ class Case:
     @property
     def spatial(self) -> tuple[int, int]:
         return self.shape[1:3]
+
+    @property
+    def formatted_shape(self) -> tuple[int, int, int, int]:
+        """The shape in the case's data format."""
+        batch, height, width, channels = self.shape
+        return (batch, channels, height, width) if self.channels_first else self.shape
 
     @property
     def name(self) -> str:
@@ -112,20 +109,17 @@ class Case:
         inputs, outputs = prod(self.shape) * item, prod(self.pooled_shape) * item
         indices, offsets = 4 * prod(self.pooled_shape), prod(self.pooled_shape)
         pool = inputs + outputs
-        return {
-            Operation.FORWARD: pool,
+        with_more = {
             Operation.FORWARD_INDICES: pool + indices,
+            Operation.GLOBAL_MAX_INDICES: pool + indices,
+            Operation.EAGER_OP: pool + indices,
+            Operation.UNPOOL: pool + indices,
             Operation.BACKWARD: pool + offsets,
             Operation.FORWARD_BACKWARD: 2 * (pool + offsets),
-            Operation.UNPOOL: pool + indices,
             # Pooling writes indices and offsets; unpooling and its gradient read the indices, backward the offsets.
             Operation.UNPOOL_STEP: 4 * pool + 3 * indices + 2 * offsets,
-            Operation.AVERAGE: pool,
-            Operation.AVERAGE_BACKWARD: pool,
-            Operation.GLOBAL_MAX: pool,
-            Operation.GLOBAL_MAX_INDICES: pool + indices,
-            Operation.GLOBAL_AVERAGE: pool,
-        }[self.operation]
+        }
+        return with_more.get(self.operation, pool)
 
 
 @lru_cache(maxsize=6)

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from math import ceil
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
 
+from benchmarks.cases import Case
+
+Arrays = list[np.ndarray]
+
+# A turn is at least this long: short calls are repeated, and their mean is the turn's time.
+TURN = 0.01
+# The untimed call that goes ahead of a turn to warm the caches is the turn, if it takes this long: no cache helps it.
+LONG = 0.05
+# Operations in one call, at most.
+MOST_STEPS = 64
+
 
 class Call(Protocol):
     """A case that a contender has prepared."""
 
-    def results(self) -> list[np.ndarray] | None:
-        """What one call gives, as arrays with the channels last and indices in kpool's convention.
+    def results(self) -> Arrays | None:
+        """What an operation gives, with the channels last and kpool's indices; None if there is nothing to compare."""
 
-        None if there is nothing to compare.
-        """
-
-    def seconds(self, calls: int, rehearse: bool) -> float:
-        """The mean time of so many calls. With `rehearse` an untimed one goes ahead and warms the caches."""
+    def seconds(self) -> float:
+        """The mean time of an operation during one turn."""
 
 
-class Contender(Protocol):
+class Contender(ABC):
     """Somebody who can do what kpool does.
 
     Attributes:
-        name: The column of the tables.
+        name: How races call it.
     """
 
     name: str
 
-    def prepare(self, case: Any) -> Call | None:
+    @abstractmethod
+    def prepare(self, case: Case) -> Call | None:
         """Make everything ready for calls; None if the contender cannot do this."""
 
-    def forget(self) -> None:
+    def forget(self) -> None:  # noqa: B027 - most have nothing to forget: what they prepared goes with the calls.
         """Let go of what was prepared."""
 
 
@@ -46,19 +58,36 @@ class LocalCall:
     Attributes:
         run: One call. What it returns is dropped, and its memory with it.
         compared: The arrays to compare, from what `run` returned.
+        steps: How many operations one call does, one after the other.
+        around: Settings that are in force during calls.
     """
 
     run: Callable[[], Any]
-    compared: Callable[[Any], list[np.ndarray] | None]
+    compared: Callable[[Any], Arrays | None] = lambda _: None
+    steps: int = 1
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
 
-    def results(self) -> list[np.ndarray] | None:
-        return self.compared(self.run())
+    def results(self) -> Arrays | None:
+        with self.around():
+            return self.compared(self.run())
 
-    def seconds(self, calls: int, rehearse: bool) -> float:
+    def seconds(self) -> float:
+        with self.around():
+            spent, calls = self.spend(1), 1
+            if spent < LONG:
+                calls = ceil(TURN / spent)
+                spent = self.spend(calls)
+        return spent / (calls * self.steps)
+
+    def spend(self, calls: int) -> float:
+        """The seconds that so many calls take."""
         run = self.run
-        if rehearse:
-            run()
         begin = perf_counter()
         for _ in range(calls):
             run()
-        return (perf_counter() - begin) / calls
+        return perf_counter() - begin
+
+    def steps_of_turn(self) -> int:
+        """How many operations a call should do: a turn's worth, as far as `MOST_STEPS` allows."""
+        self.run()
+        return min(ceil(TURN / self.spend(1)), MOST_STEPS)

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.cases import Case, Operation
-from benchmarks.contender import Call, LocalCall
-from benchmarks.graphs import Graphs, Tensors
+from benchmarks.cases import LIBRARY_OPERATIONS, Case, Operation
+from benchmarks.contender import Call, Contender, LocalCall
+from benchmarks.graphs import Graphs
+from benchmarks.library import Function, Tensors
 
 
-def arguments(case: Case) -> dict[str, Any]:
+def window(case: Case) -> dict[str, Any]:
     """The window as TensorFlow's functions take it."""
     return {"ksize": case.window, "strides": case.strides, "padding": case.padding.upper()}
 
@@ -36,27 +37,19 @@ class TensorFlow(Graphs):
 
     name = "TensorFlow"
     argmax_dtype = tf.int64
-    operations = frozenset(Operation) - {
-        Operation.BACKWARD,
-        Operation.GLOBAL_MAX_INDICES,
-        Operation.MNIST_STEP,
-        Operation.SEGNET_STEP,
-        Operation.KEPT,
-        Operation.PEAK,
-    }
+    operations = LIBRARY_OPERATIONS - {Operation.BACKWARD, Operation.GLOBAL_MAX_INDICES}
 
     def prepare(self, case: Case) -> Call | None:
         # On a CPU TensorFlow pools NHWC alone.
         return None if case.channels_first else super().prepare(case)
 
-    def pool(self, case: Case, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.max_pool2d(x, **arguments(case))
+    def pooling(self, case: Case) -> Callable[[Any], Any]:
+        arguments = window(case)
+        return lambda x: tf.nn.max_pool2d(x, **arguments)
 
     def argmax(self, case: Case, x: tf.Tensor, include_batch_in_index: bool) -> Tensors:
-        values, argmax = tf.nn.max_pool_with_argmax(
-            x, **arguments(case), output_dtype=self.argmax_dtype, include_batch_in_index=include_batch_in_index
-        )
-        return values, argmax
+        arguments = {"output_dtype": self.argmax_dtype, "include_batch_in_index": include_batch_in_index}
+        return tuple(tf.nn.max_pool_with_argmax(x, **window(case), **arguments))
 
     def pool_with_indices(self, case: Case, x: tf.Tensor) -> Tensors:
         return self.argmax(case, x, include_batch_in_index=False)
@@ -71,25 +64,20 @@ class TensorFlow(Graphs):
         return unpool_by_scatter(values, indices, case.shape)
 
     def average(self, case: Case, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.avg_pool2d(x, **arguments(case))
+        return tf.nn.avg_pool2d(x, **window(case))
 
     def pool_plane(self, case: Case, x: tf.Tensor) -> Tensors:
         reduce = tf.reduce_mean if case.operation is Operation.GLOBAL_AVERAGE else tf.reduce_max
         return (reduce(x, (1, 2), keepdims=True),)
 
-    def average_backward(self, case: Case, gradient: tf.Tensor) -> tf.Tensor:
+    def average_backward(self, case: Case, gradient: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         return tf.raw_ops.AvgPoolGrad(orig_input_shape=list(case.shape), grad=gradient, **attributes(case))
 
-    def native_op(self, case: Case) -> Callable[[tf.Tensor], Tensors]:
-        window = attributes(case)
+    def native_op(self, case: Case) -> Function:
+        arguments = {"Targmax": self.argmax_dtype, **attributes(case)}
+        return lambda x: tf.raw_ops.MaxPoolWithArgmax(input=x, **arguments)
 
-        def call(x: tf.Tensor) -> Tensors:
-            values, argmax = tf.raw_ops.MaxPoolWithArgmax(input=x, Targmax=self.argmax_dtype, **window)
-            return values, argmax
-
-        return call
-
-    def layer(self, case: Case) -> Callable[[tf.Tensor], tf.Tensor]:
+    def layer(self, case: Case) -> Callable[[Any], Any]:
         return keras.layers.MaxPooling2D(case.window, case.strides, case.padding)
 
 
@@ -118,7 +106,7 @@ class XLA(TensorFlow):
     )
 
 
-class CopyOp:
+class CopyOp(Contender):
     """The floor's copy as one op of TensorFlow, which allocates its result anew in every call, as all ops must.
 
     What this is slower than the floor by is the price of fresh memory.
@@ -128,10 +116,7 @@ class CopyOp:
 
     def prepare(self, case: Case) -> Call | None:
         source = tf.ones(case.bytes_moved // 2, tf.uint8)
-        return LocalCall(lambda: tf.raw_ops.DeepCopy(x=source), lambda _: None)
-
-    def forget(self) -> None:
-        """Tensors go with their calls."""
+        return LocalCall(lambda: tf.raw_ops.DeepCopy(x=source))
 
 
 def unpool_by_scatter(values: tf.Tensor, indices: tf.Tensor, shape: Any) -> tf.Tensor:

@@ -1,126 +1,104 @@
-"""PyTorch, in the memory format of the case: channels last, or contiguous."""
+"""PyTorch, in the memory format of the case, called in a loop: a call costs it a few microseconds."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from benchmarks.cases import Case, Operation, in_format, input_array, pooled_gradient, unpooled_gradient
+from benchmarks.cases import Case, Operation, in_format
 from benchmarks.contender import Call, LocalCall
+from benchmarks.library import Library, Tensors
 
-Tensors = tuple[Any, ...]
+# What PyTorch's own tape takes part in.
+TAPED = (Operation.FORWARD_BACKWARD, Operation.UNPOOL_STEP)
 
 
-class PyTorch:
-    """`torch.nn.functional`, called as it is: PyTorch has no graph to compile on a CPU without a compiler."""
+class PyTorch(Library):
+    """`torch.nn.functional`, and PyTorch's native ops where a gradient is timed alone."""
 
     name = "PyTorch"
+    operations = frozenset(
+        {
+            Operation.FORWARD,
+            Operation.FORWARD_INDICES,
+            Operation.BACKWARD,
+            Operation.UNPOOL,
+            Operation.AVERAGE,
+            Operation.AVERAGE_BACKWARD,
+            *TAPED,
+        }
+    )
 
     def __init__(self, threads: int) -> None:
         self.torch: Any = import_module("torch")
         self.torch.set_num_threads(threads)
+        self.functions: Any = self.torch.nn.functional
+        self.native: Any = self.torch.ops.aten
 
     def prepare(self, case: Case) -> Call | None:
-        builders: dict[Operation, Callable[[Case], Callable[[], Tensors]]] = {
-            Operation.FORWARD: self.forward,
-            Operation.FORWARD_INDICES: self.forward_indices,
-            Operation.BACKWARD: self.backward,
-            Operation.FORWARD_BACKWARD: self.forward_backward,
-            Operation.UNPOOL: self.unpool,
-            Operation.UNPOOL_STEP: self.unpool_step,
-            Operation.AVERAGE: self.average,
-            Operation.AVERAGE_BACKWARD: self.average_backward,
-        }
-        if case.operation not in builders or not all(alike_or_overhang(case, size) for size in case.spatial):
+        if case.operation not in self.operations or not all(can_pad(case, size) for size in case.spatial):
             return None
-        return LocalCall(builders[case.operation](case), compared)
-
-    def forget(self) -> None:
-        """Tensors go with their calls."""
+        function, tensors = self.build(case)
+        around = nullcontext if case.operation in TAPED else self.torch.inference_mode
+        return LocalCall(lambda: function(*tensors), lambda results: self.compared(case, results), around=around)
 
     def tensor(self, case: Case, array: np.ndarray) -> Any:
-        """An array with its channels last, as a tensor of shape NCHW in the case's memory format."""
         own = self.torch.from_numpy(in_format(case, array)).clone()
         # NHWC in memory is what PyTorch calls NCHW in channels_last format.
         return own if case.channels_first else own.permute(0, 3, 1, 2)
 
-    def inputs(self, case: Case, gradient: bool = False) -> Any:
-        return self.tensor(case, input_array(case)).requires_grad_(gradient)
+    def array(self, case: Case, tensor: Any) -> np.ndarray:
+        return tensor.detach().permute(0, 2, 3, 1).numpy()
 
-    def pool(self, case: Case, x: Any, return_indices: bool = False) -> Any:
-        return self.torch.nn.functional.max_pool2d(x, **window_arguments(case), return_indices=return_indices)
+    def pooling(self, case: Case) -> Callable[[Any], Any]:
+        arguments = window(case)
+        return lambda x: self.functions.max_pool2d(x, **arguments)
 
-    def mean(self, case: Case, x: Any) -> Any:
-        return self.torch.nn.functional.avg_pool2d(x, **window_arguments(case), count_include_pad=False)
+    def pool_with_indices(self, case: Case, x: Any) -> Tensors:
+        return self.functions.max_pool2d(x, **window(case), return_indices=True)
 
-    def put_back(self, case: Case, values: Any, indices: Any) -> Any:
+    def unpool(self, case: Case, values: Any, indices: Any) -> Any:
         # A window that hangs over the end changes nothing but the size, which is given.
-        window = {**window_arguments(case), "output_size": case.spatial}
-        window.pop("ceil_mode")
-        return self.torch.nn.functional.max_unpool2d(values, indices, **window)
+        arguments = {**window(case), "output_size": case.spatial}
+        del arguments["ceil_mode"]
+        return self.functions.max_unpool2d(values, indices, **arguments)
 
-    def without_gradient(self, function: Callable[[], Tensors]) -> Callable[[], Tensors]:
-        def call() -> Tensors:
-            with self.torch.inference_mode():
-                return function()
+    def average(self, case: Case, x: Any) -> Any:
+        return self.functions.avg_pool2d(x, **window(case), count_include_pad=False)
 
-        return call
+    def kept(self, case: Case, x: Any) -> Tensors:
+        return x, self.pool_with_indices(case, x)[1]
 
-    def forward(self, case: Case) -> Callable[[], Tensors]:
-        x = self.inputs(case)
-        return self.without_gradient(lambda: (self.pool(case, x),))
+    def pool_backward(self, case: Case, gradient: Any, *kept: Any) -> Any:
+        x, indices = kept
+        *geometry, ceil_mode = native_window(case)
+        return self.native.max_pool2d_with_indices_backward(gradient, x, *geometry, [1, 1], ceil_mode, indices)
 
-    def forward_indices(self, case: Case) -> Callable[[], Tensors]:
-        x = self.inputs(case)
-        return self.without_gradient(lambda: self.pool(case, x, return_indices=True))
+    def average_backward(self, case: Case, gradient: Any, x: Any) -> Any:
+        return self.native.avg_pool2d_backward(gradient, x, *native_window(case), False, None)
 
-    def average(self, case: Case) -> Callable[[], Tensors]:
-        x = self.inputs(case)
-        return self.without_gradient(lambda: (self.mean(case, x),))
+    def forward_backward(self, case: Case, x: Any, gradient: Any) -> Tensors:
+        x = x.detach().requires_grad_()
+        values = self.pooling(case)(x)
+        return values, *self.torch.autograd.grad(values, x, gradient)
 
-    def unpool(self, case: Case) -> Callable[[], Tensors]:
-        values, indices = self.pool(case, self.inputs(case), return_indices=True)
-        return self.without_gradient(lambda: (self.put_back(case, values, indices),))
-
-    def backward(self, case: Case) -> Callable[[], Tensors]:
-        x, g = self.inputs(case, gradient=True), self.tensor(case, pooled_gradient(case))
-        y = self.pool(case, x)
-        return lambda: self.torch.autograd.grad(y, x, g, retain_graph=True)
-
-    def average_backward(self, case: Case) -> Callable[[], Tensors]:
-        x, g = self.inputs(case, gradient=True), self.tensor(case, pooled_gradient(case))
-        y = self.mean(case, x)
-        return lambda: self.torch.autograd.grad(y, x, g, retain_graph=True)
-
-    def forward_backward(self, case: Case) -> Callable[[], Tensors]:
-        x, g = self.inputs(case, gradient=True), self.tensor(case, pooled_gradient(case))
-
-        def call() -> Tensors:
-            y = self.pool(case, x)
-            return (y.detach(), *self.torch.autograd.grad(y, x, g))
-
-        return call
-
-    def unpool_step(self, case: Case) -> Callable[[], Tensors]:
-        x, g = self.inputs(case, gradient=True), self.tensor(case, unpooled_gradient(case))
-
-        def call() -> Tensors:
-            restored = self.put_back(case, *self.pool(case, x, return_indices=True))
-            return (restored.detach(), *self.torch.autograd.grad(restored, x, g))
-
-        return call
+    def unpool_step(self, case: Case, x: Any, gradient: Any) -> Tensors:
+        x = x.detach().requires_grad_()
+        restored = self.unpool(case, *self.pool_with_indices(case, x))
+        return restored, *self.torch.autograd.grad(restored, x, gradient)
 
 
-def alike_or_overhang(case: Case, size: int) -> bool:
+def can_pad(case: Case, size: int) -> bool:
     """Whether PyTorch can pad an axis so: the same on both sides, or less than a stride at the end."""
     before, after = case.padding_of(size)
     return before == after or (before == 0 and after < case.strides)
 
 
-def window_arguments(case: Case) -> dict[str, Any]:
+def window(case: Case) -> dict[str, Any]:
     """The window as PyTorch's functions take it. `ceil_mode` lets it hang over the end, as padding there does."""
     paddings = [case.padding_of(size) for size in case.spatial]
     return {
@@ -131,6 +109,7 @@ def window_arguments(case: Case) -> dict[str, Any]:
     }
 
 
-def compared(results: Tensors) -> list[np.ndarray]:
-    """Results with the channels last. An index is kpool's."""
-    return [result.detach().permute(0, 2, 3, 1).numpy() for result in results]
+def native_window(case: Case) -> tuple[list[int], list[int], list[int], bool]:
+    """The window as PyTorch's native ops take it."""
+    arguments = window(case)
+    return [case.window] * 2, [case.strides] * 2, list(arguments["padding"]), arguments["ceil_mode"]

@@ -9,8 +9,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import kpool
-
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 PROCESSORS = Path("/proc/cpuinfo")
 # Assumed where the system does not tell; large enough that tensors beyond it are beyond most.
@@ -38,6 +36,8 @@ def cores() -> int:
 
 def facts(threads: int) -> dict[str, str]:
     """Everything that the figures depend on."""
+    import kpool  # Imported late: races need the cache's size only, and so does a process without TensorFlow.
+
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         kpool.show_config()
@@ -47,9 +47,10 @@ def facts(threads: int) -> dict[str, str]:
         pytorch = "not installed"
     return {
         "processor": f"{processor()}, {cores()} cores, last-level cache of {last_level_cache() >> 20} MiB",
-        "system": platform.platform(),
+        "system": f"{platform.platform()}, load average {os.getloadavg()[0]:.1f} before the run",
         "kpool.show_config()": "; ".join(shown.getvalue().splitlines()),
         "PyTorch": pytorch,
         "threads": f"{threads} for each of kpool, TensorFlow, PyTorch and the copy",
+        "times": "of one operation; kpool and TensorFlow do many in one graph unless it says eager, PyTorch in a loop",
         "copy": "np.copyto of half the bytes that the operation reads and writes, between buffers allocated before",
     }

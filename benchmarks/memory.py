@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -19,9 +20,11 @@ import tensorflow as tf
 from benchmarks.cases import Case, Operation
 from benchmarks.contender_kpool import Kpool
 from benchmarks.contender_tensorflow import TensorFlow
-from benchmarks.graphs import Graphs, Tensors
-from benchmarks.process import in_fresh_process
-from benchmarks.races import FLOAT32
+from benchmarks.graphs import Graphs
+from benchmarks.library import Tensors
+from benchmarks.process import SPAWN
+from benchmarks.races import FLOAT32, Race
+from benchmarks.results import Measurement, Results
 
 STATUS = Path("/proc/self/status")
 REFERENCES = Path("/proc/self/clear_refs")
@@ -34,20 +37,26 @@ POOLINGS, FIRST = 9, 2
 CONTENDERS: dict[str, type[Graphs]] = {"kpool": Kpool, "TensorFlow": TensorFlow}
 
 
-def measured(contender: str, case: Case, runs: int, threads: int) -> list[float] | None:
-    """The bytes that a case took, several times; None if that cannot be found out."""
+def weigh(race: Race, processes: int, threads: int) -> Results:
+    """Measure the lanes of a race, each in so many fresh processes; none where the system does not tell."""
+    if not REFERENCES.exists():
+        return Results()
+    with ProcessPoolExecutor(len(race), SPAWN, max_tasks_per_child=1) as fresh:
+        found = [
+            (lane, [fresh.submit(measured, lane.contender, lane.case, threads) for _ in range(processes)])
+            for lane in race
+        ]
+        return Results(
+            [Measurement(lane, tuple(float(size) for run in runs for size in run.result())) for lane, runs in found]
+        )
+
+
+def measured(contender: str, case: Case, threads: int) -> list[int]:
+    """The bytes that a case took."""
     if contender not in CONTENDERS:
-        return [float(prod(case.pooled_shape))]
-    if not (STATUS.exists() and REFERENCES.exists()):
-        return None
-    measure = {Operation.KEPT: bytes_kept, Operation.PEAK: peak_of_step}[case.operation]
-    found = [in_fresh_process(in_process, measure, contender, case, threads) for _ in range(runs)]
-    return [float(count) for counts in found for count in counts]
-
-
-def in_process(measure: Callable[[Graphs, Case], list[int]], contender: str, case: Case, threads: int) -> list[int]:
-    """What the fresh process does."""
+        return [prod(case.pooled_shape)]
     tf.config.threading.set_intra_op_parallelism_threads(threads)
+    measure = {Operation.KEPT: bytes_kept, Operation.PEAK: peak_of_step}[case.operation]
     return measure(CONTENDERS[contender](), case)
 
 
@@ -58,7 +67,7 @@ def bytes_kept(contender: Graphs, case: Case) -> list[int]:
         for _ in range(POOLINGS):
             x = tf.fill(case.shape, 1.0)
             tape.watch(x)
-            values.append(contender.pool(case, x))
+            values.append(contender.pooling(case)(x))
             del x
             sizes.append(resident("VmRSS"))
     outputs = FLOAT32 * prod(case.pooled_shape)
@@ -71,7 +80,7 @@ def peak_of_step(contender: Graphs, case: Case) -> list[int]:
     def step(source: tf.Tensor, gradient: tf.Tensor) -> Tensors:
         with tf.GradientTape() as tape:
             tape.watch(source)
-            values = contender.pool(case, source + 1.0)
+            values = contender.pooling(case)(source + 1.0)
         return values, tape.gradient(values, source, gradient)
 
     peak_of(step, REHEARSED)

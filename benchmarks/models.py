@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import kpool
 from benchmarks.cases import Case, Operation, input_array
-from benchmarks.contender import Call, LocalCall
+from benchmarks.contender import Arrays, Call, Contender, LocalCall
 from benchmarks.contender_tensorflow import unpool_by_scatter
 
 CLASSES = {Operation.MNIST_STEP: 10, Operation.SEGNET_STEP: 4}
@@ -82,7 +82,7 @@ def segnet_model(shape: tuple[int, ...], layers: Layers) -> keras.Model | None:
     return keras.Model(image, convolution(CLASSES[Operation.SEGNET_STEP], 1, "softmax")(x))
 
 
-class Model:
+class Model(Contender):
     """A model with the layers of one contender, trained by Keras."""
 
     def __init__(self, name: str, layers: Layers, jit_compile: bool) -> None:
@@ -109,7 +109,7 @@ class Model:
         keras.utils.clear_session()
 
 
-def predictions_and_gradients(model: keras.Model, images: tf.Tensor, labels: tf.Tensor) -> list[np.ndarray]:
+def predictions_and_gradients(model: keras.Model, images: tf.Tensor, labels: tf.Tensor) -> Arrays:
     """What the model makes of the images, and the loss's gradient for each weight; without dropout."""
     with tf.GradientTape() as tape:
         predictions = model(images, training=False)

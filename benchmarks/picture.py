@@ -9,19 +9,19 @@ from benchmarks.cases import Operation
 from benchmarks.results import Measurement, Results, columns_of
 
 BARS = (
-    Operation.FORWARD,
     Operation.FORWARD_INDICES,
-    Operation.FORWARD_BACKWARD,
     Operation.BACKWARD,
+    Operation.FORWARD_BACKWARD,
     Operation.UNPOOL,
+    Operation.UNPOOL_STEP,
     Operation.AVERAGE,
 )
 CURVES = (Operation.FORWARD, Operation.FORWARD_INDICES, Operation.AVERAGE)
 COLOURS = {
     "kpool": "tab:blue",
-    "kpool eager": "tab:cyan",
     "TensorFlow": "tab:orange",
     "TensorFlow int32": "gold",
+    "TensorFlow without indices": "tab:brown",
     "TensorFlow XLA": "tab:red",
     "PyTorch": "tab:purple",
 }

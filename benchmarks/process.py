@@ -1,7 +1,7 @@
 """A contender in a process of its own.
 
 PyTorch gets one. Its OpenMP threads, TensorFlow's and the allocators of both would otherwise share a process, which
-neither's users do, and one library's symbols could stand in for the other's. Calls are timed in there, between two
+neither's users do, and one library's symbols could stand in for the other's. Turns are timed in there, between two
 messages; rounds stay interleaved.
 """
 
@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
-import numpy as np
-
 from benchmarks.cases import Case
-from benchmarks.contender import Call, Contender
+from benchmarks.contender import Arrays, Call, Contender
 
+# A forked process would have TensorFlow's locks, but not its threads.
 SPAWN = multiprocessing.get_context("spawn")
 
+# In the process over there: the contender, and its calls by number.
+_contender: Contender
+_calls: list[Call] = []
 
-class Elsewhere:
+
+class Elsewhere(Contender):
     """A contender that another process holds.
 
     Args:
@@ -31,34 +34,27 @@ class Elsewhere:
     """
 
     def __init__(self, make: Callable[..., Contender], *arguments: Any) -> None:
-        self._connection, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=serve, args=(theirs, make, arguments), daemon=True)
-        self._process.start()
-        theirs.close()
-        self.name: str = self._receive()
+        self._process = ProcessPoolExecutor(1, SPAWN)
+        try:
+            self.name = self.ask(_start, make, *arguments)
+        except Exception:
+            self.close()
+            raise
 
-    def ask(self, method: str, *arguments: Any) -> Any:
-        """Let the process over there do something, and wait for its answer."""
-        self._connection.send((method, arguments))
-        return self._receive()
-
-    def _receive(self) -> Any:
-        answer = self._connection.recv()
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function over there, and wait for what it returns or raises."""
+        return self._process.submit(function, *arguments).result()
 
     def prepare(self, case: Case) -> Call | None:
-        number = self.ask("prepare", case)
+        number = self.ask(_prepare, case)
         return None if number is None else CallElsewhere(self, number)
 
     def forget(self) -> None:
-        self.ask("forget")
+        self.ask(_forget)
 
     def close(self) -> None:
         """End the process."""
-        self._connection.close()
-        self._process.join()
+        self._process.shutdown()
 
 
 class CallElsewhere:
@@ -67,75 +63,35 @@ class CallElsewhere:
     def __init__(self, contender: Elsewhere, number: int) -> None:
         self._contender, self._number = contender, number
 
-    def results(self) -> list[np.ndarray] | None:
-        return self._contender.ask("results", self._number)
+    def results(self) -> Arrays | None:
+        return self._contender.ask(_results, self._number)
 
-    def seconds(self, calls: int, rehearse: bool) -> float:
-        return self._contender.ask("seconds", self._number, calls, rehearse)
-
-
-class Server:
-    """The contender and its prepared calls, in the process that holds them."""
-
-    def __init__(self, contender: Contender) -> None:
-        self._contender = contender
-        self._calls: list[Call] = []
-
-    def prepare(self, case: Case) -> int | None:
-        call = self._contender.prepare(case)
-        if call is None:
-            return None
-        self._calls.append(call)
-        return len(self._calls) - 1
-
-    def results(self, number: int) -> list[np.ndarray] | None:
-        return self._calls[number].results()
-
-    def seconds(self, number: int, calls: int, rehearse: bool) -> float:
-        return self._calls[number].seconds(calls, rehearse)
-
-    def forget(self) -> None:
-        self._calls.clear()
-        self._contender.forget()
+    def seconds(self) -> float:
+        return self._contender.ask(_seconds, self._number)
 
 
-def serve(connection: Connection, make: Callable[..., Contender], arguments: tuple[Any, ...]) -> None:
-    """Do what is asked until the other side hangs up."""
-    try:
-        contender = make(*arguments)
-        server = Server(contender)
-        connection.send(contender.name)
-        while True:
-            method, parameters = connection.recv()
-            connection.send(attempt(getattr(server, method), parameters))
-    except EOFError:
-        pass
-    except ImportError as error:
-        connection.send(error)
+def _start(make: Callable[..., Contender], *arguments: Any) -> str:
+    global _contender
+    _contender = make(*arguments)
+    return _contender.name
 
 
-def attempt(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """What a function returns, or the exception that it raises."""
-    try:
-        return function(*arguments)
-    except Exception as error:
-        return error
+def _prepare(case: Case) -> int | None:
+    call = _contender.prepare(case)
+    if call is None:
+        return None
+    _calls.append(call)
+    return len(_calls) - 1
 
 
-def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of a module in a process that has done nothing else."""
-    ours, theirs = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=send_result, args=(theirs, function, arguments))
-    process.start()
-    theirs.close()
-    try:
-        result = ours.recv()
-    finally:
-        process.join()
-    if isinstance(result, Exception):
-        raise result
-    return result
+def _results(number: int) -> Arrays | None:
+    return _calls[number].results()
 
 
-def send_result(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    connection.send(attempt(function, arguments))
+def _seconds(number: int) -> float:
+    return _calls[number].seconds()
+
+
+def _forget() -> None:
+    _calls.clear()
+    _contender.forget()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from dataclasses import replace
 
 from benchmarks.cases import DTYPES, GLOBAL, Case, Operation
+from benchmarks.facts import last_level_cache
 from benchmarks.results import Lane
 
 Race = list[Lane]
@@ -48,25 +48,13 @@ GROWTH_OPERATIONS = (
 )
 GROWTH_WINDOWS = (3, 5, 7, 11, 15, 21, 31)
 WITHOUT_INDICES = "TensorFlow without indices"
-EAGER = "kpool eager"
 FLOAT32 = DTYPES["float32"].itemsize
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What the sizes of the cases depend on.
-
-    Attributes:
-        cache: Bytes of the last-level cache.
-        quick: Whether batches, and windows to grow through, are fewer.
-    """
-
-    cache: int
-    quick: bool
-
-    def batch_beyond_cache(self, *image: int) -> int:
-        """How many images make a float32 tensor larger than the last-level cache."""
-        return int((1.25 if self.quick else 2.5) * self.cache / (prod(image) * FLOAT32)) + 1
+def beyond_cache(height: int, width: int, channels: int) -> tuple[int, int, int, int]:
+    """The shape of so many images that a float32 tensor is twice as large as the last-level cache."""
+    batch = 2 * last_level_cache() // (height * width * channels * FLOAT32) + 1
+    return batch, height, width, channels
 
 
 def lanes(group: str, row: str, case: Case, contenders: Sequence[str]) -> Race:
@@ -74,25 +62,18 @@ def lanes(group: str, row: str, case: Case, contenders: Sequence[str]) -> Race:
     return [Lane(group, case.operation, row, contender, contender, case) for contender in contenders]
 
 
-def eager(group: str, case: Case) -> Lane:
-    """kpool called eagerly, as PyTorch is: a graph's call costs more than the smallest tensors do."""
-    return Lane(group, case.operation, case.name, EAGER, "kpool", replace(case, eager=True))
-
-
-def table_cases(plan: Plan, operations: Sequence[Operation], data_format: str) -> Iterator[Case]:
-    """Every operation on every input of the issue; for `plan.quick` with a quarter of the batch."""
-    for (batch, *image), window, strides, padding in TABLE:
-        height, width, channels = image
-        shape = (batch // 4 if plan.quick else batch, height, width, channels)
+def table_cases(operations: Sequence[Operation], data_format: str) -> Iterator[Case]:
+    """Every operation on every input of the issue."""
+    for shape, window, strides, padding in TABLE:
         for operation in operations:
             case = Case(operation, shape, window, strides, padding, data_format)
             # The recipe adds up what overlapping windows share and kpool does not: they agree without overlap.
             yield replace(case, window=2, padding="valid") if operation is Operation.UNPOOL_STEP else case
 
 
-def table(plan: Plan) -> Iterator[Race]:
+def table() -> Iterator[Race]:
     """The issue's table, channels last."""
-    for case in table_cases(plan, TABLE_OPERATIONS, "channels_last"):
+    for case in table_cases(TABLE_OPERATIONS, "channels_last"):
         race = lanes("table", case.name, case, ("kpool", *PEERS, "copy"))
         if case.operation is Operation.UNPOOL and case.window > case.strides:
             # The recipe adds up what windows share.
@@ -100,136 +81,137 @@ def table(plan: Plan) -> Iterator[Race]:
         if case.operation is Operation.FORWARD_INDICES:
             values = replace(case, operation=Operation.FORWARD)
             race.append(Lane("table", case.operation, case.name, WITHOUT_INDICES, "TensorFlow", values))
-        if case.operation in PYTORCH_OPERATIONS:
-            race.append(eager("table", case))
         yield race
 
 
-def channels_first(plan: Plan) -> Iterator[Race]:
+def channels_first() -> Iterator[Race]:
     """The issue's table in the other layout, which TensorFlow does not have on a CPU."""
-    for case in table_cases(plan, PYTORCH_OPERATIONS, "channels_first"):
-        yield [*lanes("channels_first", case.name, case, ("kpool", "PyTorch", "copy")), eager("channels_first", case)]
+    for case in table_cases(PYTORCH_OPERATIONS, "channels_first"):
+        yield lanes("channels_first", case.name, case, ("kpool", "PyTorch", "copy"))
 
 
-def floor(plan: Plan) -> Iterator[Race]:
+def floor() -> Iterator[Race]:
     """Tensors that no cache holds."""
     for size, window in ((224, 2), (111, 3)):
-        shape = (plan.batch_beyond_cache(size, size, 64), size, size, 64)
         for operation in FLOOR_OPERATIONS:
-            case = Case(operation, shape, window)
+            case = Case(operation, beyond_cache(size, size, 64), window)
             yield lanes("floor", case.name, case, ("kpool", "copy", "TensorFlow's copy"))
 
 
-def growth(plan: Plan) -> Iterator[Race]:
+def growth() -> Iterator[Race]:
     """Stride 1, windows from small to large, as many outputs as inputs."""
-    windows = GROWTH_WINDOWS[:: 3 if plan.quick else 1]
-    shape = (1, 64, 64, 16) if plan.quick else (2, 64, 64, 64)
     for operation in GROWTH_OPERATIONS:
         yield [
-            Lane("growth", operation, peer, f"{window}x{window}", peer, Case(operation, shape, window, 1, "same"))
+            Lane("growth", operation, peer, f"{window}x{window}", peer, case)
             for peer in ("kpool", *PEERS)
-            for window in windows
+            for window in GROWTH_WINDOWS
+            for case in [Case(operation, (1, 64, 64, 64), window, 1, "same")]
         ]
 
 
-def whole_planes(plan: Plan) -> Iterator[Race]:
+def whole_planes() -> Iterator[Race]:
     """Global pooling, beyond the cache."""
-    shape = (plan.batch_beyond_cache(56, 56, 128), 56, 56, 128)
+    shape = beyond_cache(56, 56, 128)
     for operation in GLOBAL:
         case = Case(operation, shape)
         yield lanes("global", "x".join(map(str, shape)), case, ("kpool", "TensorFlow", "TensorFlow XLA", "copy"))
 
 
-def layouts(plan: Plan) -> Iterator[Race]:
+def layouts() -> Iterator[Race]:
     """The same tensor with its channels last and first."""
     for operation in (*PYTORCH_OPERATIONS, Operation.FORWARD_BACKWARD):
         for size, window in ((112, 2), (55, 3)):
-            case = Case(operation, (4 if plan.quick else 16, size, size, 64), window)
+            case = Case(operation, (16, size, size, 64), window)
             yield [
                 Lane("layouts", operation, case.name, data_format, "kpool", replace(case, data_format=data_format))
                 for data_format in ("channels_last", "channels_first")
             ]
 
 
-def few_channels(plan: Plan) -> Iterator[Race]:
+def few_channels() -> Iterator[Race]:
     """One and three channels, channels last, beyond the cache."""
     for channels in (1, 3):
-        shape = (plan.batch_beyond_cache(224, 224, channels), 224, 224, channels)
         for operation in FLOOR_OPERATIONS:
-            case = Case(operation, shape)
+            case = Case(operation, beyond_cache(224, 224, channels))
             yield lanes("few_channels", case.name, case, ("kpool", "copy"))
 
 
-def dtypes(plan: Plan) -> Iterator[Race]:
-    """Tensors of as many bytes in every dtype."""
+def dtypes() -> Iterator[Race]:
+    """Tensors of as many bytes in every dtype; integers have no gradient, and no average of their own dtype."""
+    of_integers = (Operation.FORWARD, Operation.FORWARD_INDICES, Operation.UNPOOL)
     for operation in (Operation.FORWARD, *PYTORCH_OPERATIONS):
-        race = []
-        for dtype, numpy_dtype in DTYPES.items():
-            batch = (4 if plan.quick else 16) * FLOAT32 // numpy_dtype.itemsize
-            case = Case(operation, (batch, 112, 112, 64), dtype=dtype)
-            if dtype != "uint8" or operation in (Operation.FORWARD, Operation.FORWARD_INDICES, Operation.UNPOOL):
-                race.append(Lane("dtypes", operation, "112x112x64, 2/2", dtype, "kpool", case))
-        yield race
-
-
-def scaling(group: str, cases: Sequence[tuple[tuple[int, int, int, int], int, int]]) -> Iterator[Race]:
-    """kpool's native op with one thread and with two."""
-    for shape, window, strides in cases:
-        case = Case(Operation.EAGER_OP, shape, window, strides)
         yield [
-            Lane(group, case.operation, case.name, column, "kpool", replace(case, threads=threads))
-            for threads, column in ((1, "1 thread"), (2, "2 threads"))
+            Lane("dtypes", operation, "112x112x64, 2/2", name, "kpool", case)
+            for name, dtype in DTYPES.items()
+            for case in [Case(operation, (16 * FLOAT32 // dtype.itemsize, 112, 112, 64), dtype=name)]
+            if dtype.kind != "u" or operation in of_integers
         ]
 
 
-def threads(plan: Plan) -> Iterator[Race]:
-    """Tensors that fit into the caches: images, one image, one image of few rows, large windows."""
-    cases = (
-        ((8, 56, 56, 64), 2, 2),
-        ((8, 55, 55, 64), 3, 2),
-        ((1, 112, 112, 64), 2, 2),
-        ((1, 8, 8, 16384), 2, 2),
-        ((4, 56, 56, 64), 7, 1),
+def scaling(group: str, cases: Sequence[Case]) -> Iterator[Race]:
+    """kpool with one thread and with two."""
+    for case in cases:
+        yield [
+            Lane(group, case.operation, case.name, threads, f"kpool, {threads}", case)
+            for threads in ("1 thread", "2 threads")
+        ]
+
+
+def threads() -> Iterator[Race]:
+    """Work of 100 µs and more that the caches hold: some images, one image, one image of few rows, large windows."""
+    forward = Operation.FORWARD_INDICES
+    return scaling(
+        "threads",
+        (
+            Case(forward, (8, 55, 55, 64), 3, 2),
+            Case(forward, (1, 111, 111, 64), 3, 2),
+            Case(forward, (1, 7, 7, 8192), 3, 2),
+            Case(forward, (2, 56, 56, 64), 7, 1),
+            Case(Operation.FORWARD_BACKWARD, (2, 56, 56, 64), 3, 1),
+            Case(Operation.AVERAGE, (2, 56, 56, 64), 5, 1),
+        ),
     )
-    return scaling("threads", cases)
 
 
-def threads_on_small_tensors(plan: Plan) -> Iterator[Race]:
+def threads_on_small_tensors() -> Iterator[Race]:
     """Tensors for which a second thread hardly pays."""
-    return scaling("small_threads", (((1, 8, 8, 8), 2, 2), ((1, 28, 28, 1), 2, 2), ((8, 14, 14, 16), 2, 2)))
+    shapes = ((1, 8, 8, 8), (1, 28, 28, 1), (8, 14, 14, 16))
+    return scaling("small_threads", [Case(Operation.FORWARD_INDICES, shape) for shape in shapes])
 
 
-def small(plan: Plan) -> Iterator[Race]:
-    """What a call costs besides the work. "nothing" is a graph that hands its input on."""
-    shape = (1, 8, 8, 8)
-    for operation in (Operation.EAGER_OP, Operation.EAGER_FUNCTION, Operation.EAGER_LAYER):
-        yield lanes("small", Case(operation, shape).name, Case(operation, shape), ("kpool", "TensorFlow"))
-    for operation in (Operation.GRAPH_OF_MANY, Operation.GRAPH_OF_MANY_INDICES):
-        yield lanes("small", "64 of 1x8x8x8, 2/2", Case(operation, (64, 8, 8, 8)), ("kpool", "TensorFlow"))
-    call = Case(Operation.FORWARD, shape)
-    nothing = Lane("small", call.operation, call.name, "nothing", "TensorFlow", Case(Operation.IDENTITY, shape))
-    yield [*lanes("small", call.name, call, ("kpool", *PEERS)), nothing]
+def small() -> Iterator[Race]:
+    """What an operation costs besides the work: called from Python, and as one of many in a graph."""
+    operations = (
+        Operation.EAGER_OP,
+        Operation.EAGER_FUNCTION,
+        Operation.EAGER_LAYER,
+        Operation.FORWARD,
+        Operation.FORWARD_INDICES,
+    )
+    for operation in operations:
+        case = Case(operation, (1, 8, 8, 8))
+        yield lanes("small", case.name, case, ("kpool", *PEERS))
 
 
-def memory(plan: Plan) -> Iterator[Race]:
+def memory() -> Iterator[Race]:
     """Bytes, not seconds; see memory.py."""
-    case = Case(Operation.KEPT, (4 if plan.quick else 16, 224, 224, 64))
+    case = Case(Operation.KEPT, (16, 224, 224, 64))
     yield lanes("memory", case.name, case, ("kpool", "TensorFlow", "one byte per output"))
     yield lanes("memory", case.name, replace(case, operation=Operation.PEAK), ("kpool", "TensorFlow"))
 
 
-def models(plan: Plan) -> Iterator[Race]:
+def models() -> Iterator[Race]:
     """Whole training steps."""
-    peers = {Operation.MNIST_STEP: ("Keras", "Keras XLA"), Operation.SEGNET_STEP: ("argmax + scatter_nd",)}
-    shapes = {Operation.MNIST_STEP: (128, 28, 28, 1), Operation.SEGNET_STEP: (8, 96, 96, 3)}
-    for operation, shape in shapes.items():
-        row = "x".join(map(str, shape))
-        case = Case(operation, shape)
-        kpool = Lane("models", operation, row, "kpool", "kpool model", case)
-        yield [kpool, *lanes("models", row, case, peers[operation])]
+    steps = (
+        (Operation.MNIST_STEP, (128, 28, 28, 1), ("Keras", "Keras XLA")),
+        (Operation.SEGNET_STEP, (8, 96, 96, 3), ("argmax + scatter_nd",)),
+    )
+    for operation, shape, peers in steps:
+        row, case = "x".join(map(str, shape)), Case(operation, shape)
+        yield [Lane("models", operation, row, "kpool", "kpool model", case), *lanes("models", row, case, peers)]
 
 
-GROUPS: dict[str, Callable[[Plan], Iterator[Race]]] = {
+GROUPS: dict[str, Callable[[], Iterator[Race]]] = {
     "table": table,
     "channels_first": channels_first,
     "floor": floor,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.cases import GLOBAL, Case, Operation, input_array, pooled_gradient, unpooled_gradient
+from benchmarks.contender import Arrays
 
 # Sums may differ by some roundings of the largest summand, since everybody adds in an order of their own. The short
 # dtypes are added in float32 and rounded once.
@@ -114,7 +115,7 @@ def average_backward(case: Case) -> np.ndarray:
     return sums
 
 
-def over_planes(case: Case) -> list[np.ndarray]:
+def over_planes(case: Case) -> Arrays:
     """Global pooling."""
     x = np.asarray(input_array(case), np.float32)
     if case.operation is Operation.GLOBAL_AVERAGE:
@@ -128,16 +129,15 @@ def over_planes(case: Case) -> list[np.ndarray]:
 
 def of_maxima(case: Case) -> Case:
     """The case as far as its maxima depend on it, so that they are computed once for several operations."""
-    return replace(case, operation=Operation.FORWARD_INDICES, data_format="channels_last", threads=None, eager=False)
+    return replace(case, operation=Operation.FORWARD_INDICES, data_format="channels_last")
 
 
-def expected(case: Case) -> list[np.ndarray]:
+@lru_cache(maxsize=1)
+def expected(case: Case) -> Arrays:
     """The results of a case, in float32 or wider."""
     operation = case.operation
     if operation in GLOBAL:
         return over_planes(case)
-    if operation is Operation.IDENTITY:
-        return [input_array(case)]
     if operation is Operation.AVERAGE:
         return [averages(case)]
     if operation is Operation.AVERAGE_BACKWARD:
@@ -147,7 +147,7 @@ def expected(case: Case) -> list[np.ndarray]:
     values, indices = maxima(of_maxima(case))
     if operation is Operation.UNPOOL:
         return [unpooled(case, values)]
-    if operation in (Operation.FORWARD, Operation.EAGER_FUNCTION, Operation.EAGER_LAYER, Operation.GRAPH_OF_MANY):
+    if operation in (Operation.FORWARD, Operation.EAGER_FUNCTION, Operation.EAGER_LAYER):
         return [values]
     if operation is Operation.FORWARD_BACKWARD:
         return [values, backward(case)]
@@ -157,12 +157,12 @@ def expected(case: Case) -> list[np.ndarray]:
     return [values, indices]
 
 
-def difference(case: Case, results: list[np.ndarray]) -> str | None:
+def difference(case: Case, results: Arrays) -> str | None:
     """What is wrong with a case's results, in one sentence; None if they are right."""
     return first_difference(results, expected(case), lambda _: tolerance(case))
 
 
-def difference_of_models(results: list[np.ndarray], others: list[np.ndarray]) -> str | None:
+def difference_of_models(results: Arrays, others: Arrays) -> str | None:
     """What two models with the same weights do not agree about, rounding aside; None if they agree."""
     return first_difference(results, others, lambda wanted: MODEL_TOLERANCE * float(np.max(np.abs(wanted))))
 
@@ -176,16 +176,15 @@ def tolerance(case: Case) -> float:
     return ROUNDINGS[case.dtype] * LARGEST * EPSILONS[case.dtype] * windows
 
 
-def first_difference(
-    results: list[np.ndarray], expectations: list[np.ndarray], allowed: Callable[[np.ndarray], float]
-) -> str | None:
+def first_difference(results: Arrays, expectations: Arrays, allowed: Callable[[np.ndarray], float]) -> str | None:
     """The first of the results that is not as expected, in one sentence; `allowed` tells how far off it may be."""
     if len(results) != len(expectations):
         return f"{len(results)} results instead of {len(expectations)}"
     for number, (result, wanted) in enumerate(zip(results, expectations, strict=True), 1):
         if result.shape != wanted.shape:
             return f"result {number} has shape {result.shape} instead of {wanted.shape}"
-        largest = float(np.max(np.abs(result.astype(wanted.dtype, copy=False) - wanted), initial=0))
+        gap = result.astype(wanted.dtype, copy=False) - wanted
+        largest = float(np.max(np.abs(gap, out=gap), initial=0))
         if not largest <= allowed(wanted):
             return f"result {number} differs by up to {largest:.3g}, where {allowed(wanted):.3g} is allowed"
     return None

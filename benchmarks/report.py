@@ -86,8 +86,8 @@ def measured(verdict: Verdict) -> str:
     if verdict.mean is not None:
         parts.append(f"mean {verdict.mean:.2f}")
     if verdict.worst is not None:
-        of_many = f" ({verdict.worst})" if len(verdict.ratios) > 1 else ""
-        parts.append(f"{'worst ' if of_many else ''}{verdict.ratios[verdict.worst]:.2f}{of_many}")
+        of_many = f", worst of {len(verdict.ratios)}: {verdict.worst}" if len(verdict.ratios) > 1 else ""
+        parts.append(f"{verdict.ratios[verdict.worst]:.2f}{of_many}")
     return ", ".join(parts) or "-"
 
 

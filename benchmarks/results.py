@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from statistics import median, quantiles
 from typing import Any
@@ -88,8 +87,4 @@ class Results:
 
 def columns_of(rows: dict[str, dict[str, Measurement]]) -> list[str]:
     """The columns of a table, in the order in which they first appear."""
-    return unique(column for row in rows.values() for column in row)
-
-
-def unique(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(column for row in rows.values() for column in row))
