@@ -121,7 +121,7 @@ def layouts() -> Iterator[Race]:
     """The same tensor with its channels last and first."""
     for operation in (*PYTORCH_OPERATIONS, Operation.FORWARD_BACKWARD):
         for size, window in ((112, 2), (55, 3)):
-            case = Case(operation, (16, size, size, 64), window)
+            case = Case(operation, (4, size, size, 64), window)
             yield [
                 Lane("layouts", operation, case.name, data_format, "kpool", replace(case, data_format=data_format))
                 for data_format in ("channels_last", "channels_first")
@@ -143,7 +143,7 @@ def dtypes() -> Iterator[Race]:
         yield [
             Lane("dtypes", operation, "112x112x64, 2/2", name, "kpool", case)
             for name, dtype in DTYPES.items()
-            for case in [Case(operation, (16 * FLOAT32 // dtype.itemsize, 112, 112, 64), dtype=name)]
+            for case in [Case(operation, (4 * FLOAT32 // dtype.itemsize, 112, 112, 64), dtype=name)]
             if dtype.kind != "u" or operation in of_integers
         ]
 

@@ -52,7 +52,7 @@ class Effort:
 
 
 FULL = Effort(rounds=21, budget=6.0, processes=3, needed_only=False)
-QUICK = Effort(rounds=5, budget=0.3, processes=1, needed_only=True)
+QUICK = Effort(rounds=3, budget=0, processes=1, needed_only=True)
 
 
 def use_threads(threads: int | None) -> int:
