@@ -1,127 +1,8 @@
-# Average pooling and its gradient, for every float type. Each is the other's transpose.
+# Average pooling forward, for every float type.
 #
-# A sum over a window is taken over its rows first, for a whole line of columns at a time, and then over the columns of
-# that line. So memory is read in order whatever the layout, and the cost of a window grows with its sides and not with
-# its area. The order of additions is fixed: it does not depend on how the work was divided.
-
-cdef inline void add(RealVec x, Sum sums, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(count):
-        if RealVec is f16_r:
-            sums[j] += float_from_half(x[j])
-        elif RealVec is bf16_r:
-            sums[j] += float_from_bfloat(x[j])
-        else:
-            sums[j] += x[j]
-
-
-cdef inline void add_shares(RealVec x, Sum sums, double count_of_taps, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef float divisor = <float> count_of_taps
-    for j in range(count):
-        if RealVec is f16_r:
-            sums[j] += float_from_half(x[j]) / divisor
-        elif RealVec is bf16_r:
-            sums[j] += float_from_bfloat(x[j]) / divisor
-        elif RealVec is f32_r:
-            sums[j] += x[j] / divisor
-        else:
-            sums[j] += x[j] / count_of_taps
-
-
-cdef inline void store(RealVec outputs, Sum sums, double count_of_taps, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t j
-    cdef float divisor = <float> count_of_taps
-    for j in range(count):
-        if RealVec is f16_r:
-            outputs[j] = <kp_half> half_from_float(sums[j] / divisor)
-        elif RealVec is bf16_r:
-            outputs[j] = <kp_bfloat> bfloat_from_float(sums[j] / divisor)
-        elif RealVec is f32_r:
-            outputs[j] = sums[j] / divisor
-        else:
-            outputs[j] = sums[j] / count_of_taps
-
-
-cdef inline void zero_sums(Sum sums, Py_ssize_t count) noexcept nogil:
-    memset(sums, 0, count * sizeof(sums[0]))
-
-
-cdef inline void add_strided(
-    Sum to, Sum source, Py_ssize_t count, Py_ssize_t stride_to, Py_ssize_t stride,
-) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(count):
-        to[j * stride_to] += source[j * stride]
-
-
-cdef inline void add_lane(Sum to, Sum source, Py_ssize_t count, int64_t stride_to, int64_t stride) noexcept nogil:
-    """Choose the loop for the strides."""
-    if stride_to == 1 and stride == 1:
-        add_strided[Sum](to, source, count, 1, 1)
-    elif stride_to == 1 and stride == 2:
-        add_strided[Sum](to, source, count, 1, 2)
-    else:
-        add_strided[Sum](to, source, count, stride_to, stride)
-
-
-cdef inline void join_window(
-    Sum windows, Sum columns, const Axis* axis, const Tile* tile, int64_t o, bint backward,
-) noexcept nogil:
-    """Add the columns of one window to it, or it to its columns; only those of the tile."""
-    cdef int64_t start = window_start(axis, o), k, first, last, column
-    cdef Sum window = windows + (o - tile.first) * tile.block
-    if not taps_of(axis, tile, o, &first, &last):
-        return
-    for k in range(first, last + 1):
-        column = start + k * axis.dilation
-        if backward:
-            add_strided[Sum](columns + (column - tile.begin) * tile.block, window, tile.block, 1, 1)
-        else:
-            add_strided[Sum](window, columns + (column - tile.begin) * tile.block, tile.block, 1, 1)
-
-
-cdef inline void join_whole_windows(
-    Sum windows, Sum columns, const Axis* axis, const Tile* tile, int64_t begin, int64_t end, bint backward,
-) noexcept nogil:
-    """The same for a range of windows that lie in the tile with all their taps, one tap of all of them at a time.
-
-    Backward goes from the last tap to the first, so that windows reach a column in ascending order.
-    """
-    cdef int64_t tap, k, c
-    cdef int64_t step = axis.stride * tile.block
-    cdef Py_ssize_t count = end - begin
-    cdef Sum window = windows + (begin - tile.first) * tile.block
-    cdef Sum column
-    for tap in range(axis.taps):
-        k = axis.taps - 1 - tap if backward else tap
-        column = columns + (window_start(axis, begin) + k * axis.dilation - tile.begin) * tile.block
-        if axis.stride == 1:
-            if backward:
-                add_strided[Sum](column, window, count * tile.block, 1, 1)
-            else:
-                add_strided[Sum](window, column, count * tile.block, 1, 1)
-            continue
-        for c in range(tile.block):
-            if backward:
-                add_lane[Sum](column + c, window + c, count, step, tile.block)
-            else:
-                add_lane[Sum](window + c, column + c, count, tile.block, step)
-
-
-cdef inline void join(Sum windows, Sum columns, const Axis* axis, Tile* tile, bint backward) noexcept nogil:
-    """Add to each window of a tile the columns under it, or the other way round."""
-    cdef int64_t o, begin, end
-    find_whole_windows(tile, axis)
-    begin, end = tile.whole_begin, tile.whole_end
-    if tile.block >= FEW_CHANNELS:
-        begin = end = tile.last + 1
-    for o in range(tile.first, begin):
-        join_window[Sum](windows, columns, axis, tile, o, backward)
-    if begin < end:
-        join_whole_windows[Sum](windows, columns, axis, tile, begin, end, backward)
-    for o in range(end, tile.last + 1):
-        join_window[Sum](windows, columns, axis, tile, o, backward)
+# A window is summed over its rows first, for each of its columns, and then over the columns. Small windows are taken on
+# their own; for others a whole line of columns is summed and then shared, so that the cost of a window grows with its
+# sides and not with its area. The order of additions is the same either way, and in both layouts.
 
 
 cdef inline double divisor_of(const AveragePool* job, const int64_t* window) noexcept nogil:
@@ -143,169 +24,190 @@ cdef inline int64_t alike_until(const AveragePool* job, int64_t o, int64_t end) 
     return min(end, axis.whole_end) if axis.whole_begin <= o < axis.whole_end else o + 1
 
 
-cdef inline void store_windows(
-    RealVec outputs, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window,
-) noexcept nogil:
-    """Divide the sums of a tile's windows and write them to their row."""
-    cdef const Geometry* g = &job.geometry
-    cdef int64_t o = tile.first, end
-    while o <= tile.last:
-        end = alike_until(job, o, tile.last + 1) if tile.block == g.inner else o + 1
-        window[2] = o
-        store[RealVec, Sum](outputs + o * g.inner + tile.channel, sums + (o - tile.first) * tile.block,
-                            divisor_of(job, window), (end - o) * tile.block)
-        o = end
+cdef inline void divide(Sum sums, const AveragePool* job, const Tile* tile, int64_t* window) noexcept nogil:
+    """From the sums of a tile's windows to their averages."""
+    cdef int64_t end
+    cdef double divisor
+    cdef float narrow
+    cdef Py_ssize_t j
+    window[2] = tile.first
+    while window[2] <= tile.last:
+        end = alike_until(job, window[2], tile.last + 1)
+        divisor = divisor_of(job, window)
+        narrow = <float> divisor
+        for j in range((end - window[2]) * tile.block):
+            if Sum is f32_r:
+                sums[j] = sums[j] / narrow
+            else:
+                sums[j] = sums[j] / divisor
+        sums += (end - window[2]) * tile.block
+        window[2] = end
 
 
-cdef inline void load_columns(
-    RealVec row, Sum sums, const Geometry* g, const Tile* tile,
-) noexcept nogil:
-    """Add a row's columns to those of a tile."""
-    cdef int64_t column
-    if tile.block == g.inner:
-        add[RealVec, Sum](row + tile.begin * g.inner, sums, (tile.end - tile.begin) * g.inner)
-        return
-    for column in range(tile.begin, tile.end):
-        add[RealVec, Sum](row + column * g.inner + tile.channel, sums + (column - tile.begin) * tile.block, tile.block)
-
-
-cdef inline void load_windows(
-    RealVec row, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window,
-) noexcept nogil:
-    """Add what a row's windows have to give each of their elements."""
-    cdef const Geometry* g = &job.geometry
-    cdef int64_t o = tile.first, end
-    while o <= tile.last:
-        end = alike_until(job, o, tile.last + 1) if tile.block == g.inner else o + 1
-        window[2] = o
-        add_shares[RealVec, Sum](row + o * g.inner + tile.channel, sums + (o - tile.first) * tile.block,
-                                 divisor_of(job, window), (end - o) * tile.block)
-        o = end
-
-
-cdef inline void sum_rows(
-    RealVec outputs, RealVec x, Sum columns, Sum windows, const AveragePool* job, Tile* tile, int64_t* window,
-) noexcept nogil:
-    """Average the windows of a tile, whose columns are taken in pieces if a line does not hold them all."""
-    cdef const Geometry* g = &job.geometry
-    cdef int64_t begin = tile.begin, end = tile.end, kd, kh, first_d, last_d, first_h, last_h, d, h
+cdef inline bint next_rows(TapList* rows, int64_t* k, const Geometry* g, const int64_t* window) noexcept nogil:
+    """List the next rows of a window that lie in the input, from row `k` of its rows on; whether there are any."""
+    cdef int64_t first_d, last_d, first_h, last_h, kd, kh, row
     valid_taps(&g.axes[0], window[0], &first_d, &last_d)
     valid_taps(&g.axes[1], window[1], &first_h, &last_h)
-    zero_sums[Sum](windows, (tile.last - tile.first + 1) * tile.block)
+    rows.count = 0
+    while rows.count < LISTED and k[0] < (last_d - first_d + 1) * (last_h - first_h + 1):
+        kd = first_d + k[0] // (last_h - first_h + 1)
+        kh = first_h + k[0] % (last_h - first_h + 1)
+        row = kd * g.axes[0].dilation * g.axes[1].size + kh * g.axes[1].dilation
+        rows.offsets[rows.count] = row * g.axes[2].size * g.inner
+        rows.count += 1
+        k[0] += 1
+    if rows.count == 0:
+        return False
+    end_list(rows)
+    return True
+
+
+cdef void sum_directly(
+    RealVec x, RealVec x_end, Sum sums, const Geometry* g, const Tile* tile, const int64_t* window,
+) noexcept nogil:
+    """Sum the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` there is something to read."""
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t o = tile.first, windows, lanes, first, last, k = 0, at
+    cdef TapList rows
+    next_rows(&rows, &k, g, window)
+    while o <= tile.last:
+        windows = alike_windows(axis, o, tile.last)
+        valid_taps(axis, o, &first, &last)
+        for k in range(first, last + 1):
+            at = (row * axis.size + window_start(axis, o) + k * axis.dilation) * g.inner + tile.channel
+            if g.inner == 1 and windows > 1:
+                lanes = lanes_for(windows, axis.stride, SPARE // <int> sizeof(x[0]),
+                                  x_end - (x + at + rows.offsets[rows.count - 1]))
+                add_list[Sum, RealVec](sums, x + at, &rows, k > first, 1, lanes * axis.stride, lanes, axis.stride, True)
+            else:
+                add_list[Sum, RealVec](sums, x + at, &rows, k > first, windows, axis.stride * g.inner, tile.block, 1,
+                                       True)
+        sums += windows * tile.block
+        o += windows
+
+
+cdef void sum_rows(
+    RealVec x, Sum columns, const Geometry* g, const Tile* tile, const int64_t* window,
+) noexcept nogil:
+    """Sum a tile's columns over the rows of a window. `x` is the plane."""
+    cdef int64_t width = tile.end - tile.begin, lanes = tile.block, k = 0
+    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef TapList rows
+    cdef bint started = False
+    x += (row * g.axes[2].size + tile.begin) * g.inner + tile.channel
+    if lanes == g.inner:
+        lanes *= width
+        width = 1
+    while next_rows(&rows, &k, g, window):
+        add_list[Sum, RealVec](columns, x, &rows, started, width, max(lanes, g.inner), lanes, 1, False)
+        started = True
+
+
+cdef void sum_columns(
+    Sum columns, Sum sums, const Axis* axis, const Tile* tile, int64_t o, int64_t windows, bint started,
+) noexcept nogil:
+    """Sum some windows of a tile, from `o` on, that have the same taps, over its columns."""
+    cdef int64_t first, last, k, c
+    cdef int64_t step = axis.stride * tile.block
+    cdef TapList taps
+    if not taps_of(axis, tile, o, &first, &last):
+        if not started:
+            zero_sums[Sum](sums, tile.block)
+        return
+    columns += (window_start(axis, o) - tile.begin) * tile.block
+    taps.count = 0
+    for k in range(first, last + 1):
+        taps.offsets[taps.count] = k * axis.dilation * tile.block
+        taps.count += 1
+        if taps.count == LISTED or k == last:
+            end_list(&taps)
+            if tile.block >= FEW_CHANNELS or windows == 1:
+                add_list[Sum, Sum](sums, columns, &taps, started, windows, step, tile.block, 1, False)
+            elif axis.stride == 1:
+                add_list[Sum, Sum](sums, columns, &taps, started, 1, 0, windows * tile.block, 1, False)
+            elif tile.block == 1:
+                add_list[Sum, Sum](sums, columns, &taps, started, 1, 0, windows, step, False)
+            else:
+                add_list[Sum, Sum](sums, columns, &taps, started, windows, step, tile.block, 1, False)
+            started = True
+            taps.count = 0
+
+
+cdef void sum_by_lines(
+    RealVec x, Sum columns, Sum sums, const Geometry* g, Tile* tile, const int64_t* window,
+) noexcept nogil:
+    """Sum the windows of a tile, whose columns are taken in pieces if a line does not hold them all."""
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t begin = tile.begin, end = tile.end, o, windows
+    cdef bint started = False
     while begin < end:
         tile.begin = begin
         tile.end = min(end, begin + LINE // tile.block)
-        zero_sums[Sum](columns, (tile.end - tile.begin) * tile.block)
-        for kd in range(first_d, last_d + 1):
-            d = window_start(&g.axes[0], window[0]) + kd * g.axes[0].dilation
-            for kh in range(first_h, last_h + 1):
-                h = window_start(&g.axes[1], window[1]) + kh * g.axes[1].dilation
-                load_columns[RealVec, Sum](x + (d * g.axes[1].size + h) * g.axes[2].size * g.inner, columns, g, tile)
-        join[Sum](windows, columns, &g.axes[2], tile, False)
+        sum_rows[RealVec, Sum](x, columns, g, tile, window)
+        find_whole_windows(tile, axis)
+        o = tile.first
+        while o <= tile.last:
+            windows = tile.whole_end - o if tile.whole_begin <= o < tile.whole_end else 1
+            sum_columns[Sum](columns, sums + (o - tile.first) * tile.block, axis, tile, o, windows, started)
+            o += windows
+        # Only a tile of one window comes in pieces.
+        started = True
         begin = tile.end
-    store_windows[RealVec, Sum](outputs, windows, job, tile, window)
 
 
-cdef inline void sum_shares(
-    RealVec outputs, RealVec gradients, Sum columns, Sum windows, const AveragePool* job, Tile* tile,
-    int64_t d, int64_t h,
-) noexcept nogil:
-    """Write a tile's columns, whose windows are taken in pieces if a line does not hold them all."""
-    cdef const Geometry* g = &job.geometry
-    cdef int64_t first = tile.first, last = tile.last, first_d, last_d, first_h, last_h, column
-    cdef int64_t window[MAX_RANK]
-    covering_windows(&g.axes[0], d, &first_d, &last_d)
-    covering_windows(&g.axes[1], h, &first_h, &last_h)
-    zero_sums[Sum](columns, (tile.end - tile.begin) * tile.block)
-    while first <= last:
-        tile.first = first
-        tile.last = min(last, first + LINE // tile.block - 1)
-        zero_sums[Sum](windows, (tile.last - tile.first + 1) * tile.block)
-        for window[0] in range(first_d, last_d + 1):
-            if tap_on(&g.axes[0], d, window[0]) < 0:
-                continue
-            for window[1] in range(first_h, last_h + 1):
-                if tap_on(&g.axes[1], h, window[1]) >= 0:
-                    load_windows[RealVec, Sum](
-                        gradients + (window[0] * g.axes[1].pooled + window[1]) * g.axes[2].pooled * g.inner,
-                        windows, job, tile, window)
-        join[Sum](windows, columns, &g.axes[2], tile, True)
-        first = tile.last + 1
-    if tile.block == g.inner:
-        store[RealVec, Sum](outputs + tile.begin * g.inner, columns, 1, (tile.end - tile.begin) * g.inner)
-        return
-    for column in range(tile.begin, tile.end):
-        store[RealVec, Sum](outputs + column * g.inner + tile.channel, columns + (column - tile.begin) * tile.block, 1,
-                            tile.block)
-
-
-cdef void average_items(
-    RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end,
-) noexcept nogil:
-    """Work off items of the pooled side."""
+cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off items of the pooled side. Results gather in a line for as long as they follow each other in memory."""
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    cdef RealVec inputs = <RealVec> job.inputs
+    cdef RealVec x = <RealVec> job.inputs, plane, x_end = x + g.outer * g.plane * g.inner
+    cdef Sum columns = lines, sums = lines + LINE
     cdef int64_t window[MAX_RANK]
-    cdef int64_t number
-    cdef Item item
+    cdef int64_t number, results, position = 0, gathered = 0
+    cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
     cdef Tile tile
     tile.channels = 0
     for number in range(begin, end):
-        item = item_at(number, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
+        if number > begin:
+            go_on(&item, number, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
         window[0] = item.d
         window[1] = item.h
+        plane = x + item.plane * g.plane * g.inner
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end)
             while next_windows(&tile, axis):
-                sum_rows[RealVec, Sum](outputs + item.row * axis.pooled * g.inner,
-                                       inputs + item.plane * g.plane * g.inner, sums, sums + LINE, job, &tile, window)
+                results = (tile.last - tile.first + 1) * tile.block
+                if gathered + results > LINE or tile.block < g.inner:
+                    put_line[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, g.inner,
+                                      job.past_cache)
+                    gathered = 0
+                if gathered == 0:
+                    position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
+                if g.taps <= SOURCES * axis.taps and direct_pays(g, tile.block):
+                    sum_directly[RealVec, Sum](plane, x_end, sums + gathered, g, &tile, window)
+                else:
+                    sum_by_lines[RealVec, Sum](plane, columns, sums + gathered, g, &tile, window)
+                divide[Sum](sums + gathered, job, &tile, window)
+                if tile.block < g.inner:
+                    put_line[RealVec](outputs + position, <RealVec> sums, results // tile.block, tile.block, g.inner,
+                                      job.past_cache)
+                else:
+                    gathered += results
             item.channel += tile.block
-
-
-cdef void average_items_backward(
-    RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end,
-) noexcept nogil:
-    """Work off items of the unpooled side."""
-    cdef const Geometry* g = &job.geometry
-    cdef const Axis* axis = &g.axes[2]
-    cdef RealVec gradients = <RealVec> job.inputs
-    cdef int64_t number
-    cdef Item item
-    cdef Tile tile
-    tile.channels = 0
-    for number in range(begin, end):
-        item = item_at(number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
-        while item.channel < item.channel_end:
-            first_tile(&tile, axis, item.channel, item.channel_end)
-            while next_columns(&tile, axis):
-                sum_shares[RealVec, Sum](outputs + item.row * axis.size * g.inner,
-                                         gradients + item.plane * g.windows * g.inner, sums, sums + LINE, job, &tile,
-                                         item.d, item.h)
-            item.channel += tile.block
+    put_line[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, g.inner, job.past_cache)
+    if job.past_cache:
+        finish_puts()
 
 
 cdef void average_pool(const void* argument, int64_t begin, int64_t end) noexcept nogil:
     cdef const AveragePool* job = <const AveragePool*> argument
-    cdef double sums[2 * LINE]
+    cdef double lines[2 * LINE + SPARE]
     if job.element == Element.FLOAT16:
-        average_items[f16_r, f32_r](<f16_r> job.outputs, <f32_r> sums, job, begin, end)
+        average_items[f16_r, f32_r](<f16_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.BFLOAT16:
-        average_items[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> sums, job, begin, end)
+        average_items[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.FLOAT32:
-        average_items[f32_r, f32_r](<f32_r> job.outputs, <f32_r> sums, job, begin, end)
+        average_items[f32_r, f32_r](<f32_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.FLOAT64:
-        average_items[f64_r, f64_r](<f64_r> job.outputs, <f64_r> sums, job, begin, end)
-
-
-cdef void average_pool_backward(const void* argument, int64_t begin, int64_t end) noexcept nogil:
-    cdef const AveragePool* job = <const AveragePool*> argument
-    cdef double sums[2 * LINE]
-    if job.element == Element.FLOAT16:
-        average_items_backward[f16_r, f32_r](<f16_r> job.outputs, <f32_r> sums, job, begin, end)
-    elif job.element == Element.BFLOAT16:
-        average_items_backward[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> sums, job, begin, end)
-    elif job.element == Element.FLOAT32:
-        average_items_backward[f32_r, f32_r](<f32_r> job.outputs, <f32_r> sums, job, begin, end)
-    elif job.element == Element.FLOAT64:
-        average_items_backward[f64_r, f64_r](<f64_r> job.outputs, <f64_r> sums, job, begin, end)
+        average_items[f64_r, f64_r](<f64_r> job.outputs, <f64_r> lines, job, begin, end)

@@ -144,6 +144,7 @@ cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = pooled_rows(g)
     job.blocks = channel_blocks(rows, g.inner)
+    job.past_cache = traffic(g, element_size(job.element)) > cache_size
     run(kernels.average_pool, job, g, rows * job.blocks, pooling_cost(g, job.element))
 
 
@@ -151,6 +152,7 @@ cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
     job.blocks = channel_blocks(rows, g.inner)
+    job.past_cache = traffic(g, element_size(job.element)) > cache_size
     run(kernels.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
 
 

@@ -15,13 +15,16 @@ from kpool.kernels.geometry cimport (
 from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
 
 include "tiles.pxi"
+include "taps.pxi"
 include "max_pool_indices.pxi"
 include "max_pool_compare.pxi"
 include "max_pool_direct.pxi"
 include "max_pool_lines.pxi"
 include "max_pool.pxi"
 include "place.pxi"
+include "average_pool_sums.pxi"
 include "average_pool.pxi"
+include "average_pool_backward.pxi"
 include "move.pxi"
 
 cdef Kernels kernels = Kernels(

@@ -37,8 +37,8 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
     cdef bint keep = job.indices != NULL or job.offsets != NULL
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
     cdef Tile tile
-    cdef TapList listed
-    listed.whole = False
+    cdef KnownTaps known
+    forget_taps(&known)
     tile.channels = 0
     taps = column_taps + 2 * LINE
     for number in range(begin, end):
@@ -57,7 +57,7 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
                 if direct_pays(g, tile.block):
-                    pool_directly[Vec, Tap](plane, x_end, best + gathered, taps + gathered, &listed, g, &tile, window,
+                    pool_directly[Vec, Tap](plane, x_end, best + gathered, taps + gathered, &known, g, &tile, window,
                                             keep)
                 else:
                     pool_by_lines[Vec, Tap](plane, columns, column_taps, best + gathered, taps + gathered, g, &tile,

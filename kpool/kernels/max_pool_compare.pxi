@@ -1,4 +1,4 @@
-# How elements compare, and the loop that takes some of them into the best so far.
+# How elements compare, and the loop that takes listed taps into the best so far.
 
 cdef inline bint reaches(Number a, Number b) noexcept nogil:
     """Whether an element is at least as large as another; NaN is larger than everything and equals itself."""
@@ -23,17 +23,15 @@ cdef inline bint precedes(Tap tap, uint32_t shift, Tap other) noexcept nogil:
 
 
 cdef inline void take(
-    Vec best, Tap taps, Vec a, Vec b, Vec c, Vec d, const uint32_t* numbers, Py_ssize_t windows,
-    Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t step, int sources,
-    bint first, bint keep,
+    Vec best, Tap taps, Vec x, const int64_t* offsets, const uint32_t* numbers, Py_ssize_t windows, Py_ssize_t shift,
+    Py_ssize_t lanes, Py_ssize_t step, int sources, bint first, bint keep,
 ) noexcept nogil:
-    """Take three or four sources, the last tap first, into the best of some windows. Called with literals from `step` on.
+    """Take three or four taps, the last one first, into the best of some windows. Called with literals from `step` on.
 
-    A window has some lanes, `step` apart; the next one is `shift` elements further.
-
-    Sources go from the last tap to the first, so that of equal elements the first stands without a look at the taps.
+    They go from the last tap to the first, so that of equal elements the first stands without a look at the taps.
     """
     cdef Py_ssize_t o, j
+    cdef Vec a = x + offsets[0], b = x + offsets[1], c = x + offsets[2], d = x + offsets[3]
     cdef uint32_t tap_a = numbers[0], tap_b = numbers[1], tap_c = numbers[2], tap_d = numbers[3]
     cdef bint wins
     # One element each, which the compiler keeps in a register: a fused pointer has no name for what it points at.
@@ -42,6 +40,9 @@ cdef inline void take(
     cdef Vec value = <Vec> value_room
     cdef Tap tap = <Tap> tap_room
     for o in range(windows):
+        fetch(a, shift * sizeof(a[0]))
+        if sources > 3:
+            fetch(d, shift * sizeof(d[0]))
         for j in range(lanes):
             value[0] = a[j * step]
             tap[0] = tap_a
@@ -72,41 +73,44 @@ cdef inline void take(
         d += shift
 
 
-cdef inline void take_stepping(
-    Vec best, Tap taps, Vec a, Vec b, Vec c, Vec d, const uint32_t* numbers, Py_ssize_t windows,
-    Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t step, int sources,
-    bint first, bint keep,
+cdef inline void take_all(
+    Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
+    Py_ssize_t lanes, Py_ssize_t step, int sources, bint keep,
 ) noexcept nogil:
-    """Choose the loop. Called with a literal for `step`."""
-    if sources > 3:
-        if first and keep:
-            take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 4, True, True)
-        elif first:
-            take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 4, True, False)
-        elif keep:
-            take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 4, False, True)
-        else:
-            take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 4, False, False)
-    elif first and keep:
-        take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 3, True, True)
-    elif first:
-        take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 3, True, False)
-    elif keep:
-        take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 3, False, True)
-    else:
-        take[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, step, 3, False, False)
+    """The same for all listed taps. Called with literals from `step` on."""
+    cdef int i = 0
+    if not started:
+        take[Vec, Tap](best, taps, x, list.offsets, list.numbers, windows, shift, lanes, step, sources, True, keep)
+        i = sources
+    while i < list.count:
+        take[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes, step, sources, False,
+                       keep)
+        i += sources
 
 
-cdef void take_sources(
-    Vec best, Tap taps, Vec a, Vec b, Vec c, Vec d, const uint32_t* numbers, Py_ssize_t windows,
-    Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t step, int sources,
-    bint first, bint keep,
+cdef void take_list(
+    Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
+    Py_ssize_t lanes, Py_ssize_t step, bint keep,
 ) noexcept nogil:
-    """Take four sources, of which the last ones may be the same; `step` is 1 or 2.
+    """Take the listed taps of some windows into their best so far, if there is any.
+
+    A window has some lanes, `step` (1 or 2) elements apart; the next one begins `shift` elements further.
 
     Not inline: what the compiler knows of restrict pointers it knows of a function's own arguments.
     """
-    if step == 1:
-        take_stepping[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, 1, sources, first, keep)
+    if keep and step == 1 and list.sources == 4:
+        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, 4, True)
+    elif keep and step == 1:
+        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, 3, True)
+    elif keep and list.sources == 4:
+        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, 4, True)
+    elif keep:
+        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, 3, True)
+    elif step == 1 and list.sources == 4:
+        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, 4, False)
+    elif step == 1:
+        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, 3, False)
+    elif list.sources == 4:
+        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, 4, False)
     else:
-        take_stepping[Vec, Tap](best, taps, a, b, c, d, numbers, windows, shift, lanes, 2, sources, first, keep)
+        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, 3, False)

@@ -8,44 +8,33 @@
 # everything: the contract, in whatever order elements meet.
 
 
-cdef void take_columns(
-    Vec best, Tap taps, Vec* x, uint32_t* numbers, int rows, const Geometry* g, const Tile* tile, bint first, bint keep,
-) noexcept nogil:
-    """Take one to four rows, given by where they begin and the last one first, into the columns of a tile."""
-    cdef int64_t width = tile.end - tile.begin, lanes = tile.block, at = tile.begin * g.inner + tile.channel
-    cdef int i
-    for i in range(rows, SOURCES):
-        x[i] = x[rows - 1]
-        numbers[i] = numbers[rows - 1]
-    if lanes == g.inner:
-        lanes *= width
-        width = 1
-    take_sources[Vec, Tap](best, taps, x[0] + at, x[1] + at, x[2] + at, x[3] + at, numbers, width, g.inner, lanes, 1,
-                           rows, first, keep)
-
-
 cdef void pool_rows(
     Vec x, Vec best, Tap taps, const Geometry* g, const Tile* tile, const int64_t* window, bint keep,
 ) noexcept nogil:
     """The best of each of a tile's columns over the rows of a window, the last of them first. `x` is the plane."""
-    cdef int64_t first_d, last_d, first_h, last_h, kd, kh, row
-    cdef int64_t depth = window_start(&g.axes[0], window[0]), height = window_start(&g.axes[1], window[1])
-    cdef Vec rows[SOURCES]
-    cdef uint32_t numbers[SOURCES]
-    cdef int count = 0
-    cdef bint first = True
+    cdef int64_t first_d, last_d, first_h, last_h, kd, kh
+    cdef int64_t columns = tile.end - tile.begin, lanes = tile.block
+    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef TapList rows
+    cdef bint started = False
+    x += (row * g.axes[2].size + tile.begin) * g.inner + tile.channel
+    if lanes == g.inner:
+        lanes *= columns
+        columns = 1
     valid_taps(&g.axes[0], window[0], &first_d, &last_d)
     valid_taps(&g.axes[1], window[1], &first_h, &last_h)
+    rows.count = 0
     for kd in range(last_d, first_d - 1, -1):
         for kh in range(last_h, first_h - 1, -1):
-            row = (depth + kd * g.axes[0].dilation) * g.axes[1].size + height + kh * g.axes[1].dilation
-            rows[count] = x + row * g.axes[2].size * g.inner
-            numbers[count] = <uint32_t> ((kd * g.axes[1].taps + kh) * g.axes[2].taps)
-            count += 1
-            if count == SOURCES or (kd == first_d and kh == first_h):
-                take_columns[Vec, Tap](best, taps, rows, numbers, count, g, tile, first, keep)
-                first = False
-                count = 0
+            row = kd * g.axes[0].dilation * g.axes[1].size + kh * g.axes[1].dilation
+            rows.offsets[rows.count] = row * g.axes[2].size * g.inner
+            rows.numbers[rows.count] = <uint32_t> ((kd * g.axes[1].taps + kh) * g.axes[2].taps)
+            rows.count += 1
+            if rows.count == LISTED or (kd == first_d and kh == first_h):
+                end_list(&rows)
+                take_list[Vec, Tap](best, taps, x, &rows, started, columns, max(lanes, g.inner), lanes, 1, keep)
+                started = True
+                rows.count = 0
 
 
 cdef inline void copy_column(

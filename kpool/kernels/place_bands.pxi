@@ -27,7 +27,7 @@ cdef inline bint within(const TapTable* table, int axis, int64_t tap) noexcept n
 cdef inline void find_positions(TapTable* table, const Geometry* g, const int64_t* window) noexcept nogil:
     """Fill the table for a window. Offsets of taps that it does not have point nowhere. Windows mostly are alike."""
     cdef int64_t first, last, tap, kd, kh, kw, row
-    cdef bint same = True
+    cdef bint same = True, inside
     cdef int i
     for i in range(MAX_RANK):
         valid_taps(&g.axes[i], window[i], &first, &last)
@@ -36,14 +36,14 @@ cdef inline void find_positions(TapTable* table, const Geometry* g, const int64_
         table.last[i] = last
     if same:
         return
-    for tap in range(OFFSETS):
-        kw = tap % g.axes[2].taps
-        kh = tap // g.axes[2].taps % g.axes[1].taps
-        kd = tap // g.axes[2].taps // g.axes[1].taps
-        row = kd * g.axes[0].dilation * g.axes[1].size + kh * g.axes[1].dilation
-        table.positions[tap] = NOWHERE
-        if within(table, 0, kd) and within(table, 1, kh) and within(table, 2, kw):
-            table.positions[tap] = row * g.axes[2].size + kw * g.axes[2].dilation
+    tap = 0
+    for kd in range(g.axes[0].taps):
+        for kh in range(g.axes[1].taps):
+            row = kd * g.axes[0].dilation * g.axes[1].size + kh * g.axes[1].dilation
+            for kw in range(g.axes[2].taps):
+                inside = within(table, 0, kd) and within(table, 1, kh) and within(table, 2, kw)
+                table.positions[tap] = row * g.axes[2].size + kw * g.axes[2].dilation if inside else <int64_t> NOWHERE
+                tap += 1
 
 
 cdef inline void put_line(
@@ -168,7 +168,11 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
     cdef int64_t number = begin, position, found = 0
     cdef Item item
     cdef Band band
-    table.first[0] = NOWHERE
+    cdef int tap
+    if Key is u8_r:
+        table.first[0] = NOWHERE
+        for tap in range(OFFSETS):
+            table.positions[tap] = NOWHERE
     while number < end:
         item = item_at(number, 1, g.inner, g.axes[0].size, g.axes[1].size)
         band = Band(plane=item.plane, d=item.d, h=item.h, rows=1, column=0, column_end=min(axis.size, capacity))

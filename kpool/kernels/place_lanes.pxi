@@ -24,6 +24,7 @@ cdef void place(
     cdef Py_ssize_t o, j
     cdef bint here
     for o in range(windows):
+        fetch(elements, inner * sizeof(elements[0]))
         if alone:
             for j in range(lanes):
                 here = stands[WordVec, Key](elements, keys + j, key)

@@ -51,6 +51,7 @@ cdef struct AveragePool:
     int64_t divisor_override    # 0 divides by the number of elements
     const void* inputs
     void* outputs
+    bint past_cache         # what is read and written is larger than the cache
 
 # Moving elements by index. Items are outer x `blocks` of channels.
 # A scatter reads the pooled side and writes the unpooled one, a gather goes the other way.

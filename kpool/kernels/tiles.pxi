@@ -1,4 +1,4 @@
-# How work is cut into items, and rows into tiles that fit the first-level cache, and how results leave it.
+# How work is cut into items, and rows into tiles that fit the first-level cache, and how data come and go.
 
 cdef extern from *:
     """
@@ -40,7 +40,15 @@ cdef extern from *:
         _mm_sfence();
     #endif
     }
+
+    /* Asks for what lies a page further on than some bytes that are about to be read. Left to itself the processor
+       begins again at every page, and reads at half the speed. */
+    static inline void kp_fetch(const void* from, size_t size) {
+        for (size_t i = 0; i < size; i += 64)
+            __builtin_prefetch((const char*) from + 4096 + i, 0, 3);
+    }
     """
+    void fetch "kp_fetch" (const void* source, size_t size) noexcept nogil
     void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
     void finish_puts "kp_finish_puts" () noexcept nogil
 

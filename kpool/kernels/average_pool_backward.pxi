@@ -1,0 +1,184 @@
+# The gradient of average pooling: each window's share goes to its elements, over the rows of windows first.
+#
+# Each element is written once, and adds up what the windows over it have to give in a fixed order.
+
+
+cdef inline void add_shares(RealVec x, Sum sums, double count_of_taps, Py_ssize_t count, bint first) noexcept nogil:
+    """Add to the sums what some windows have to give each of their elements. Called with a literal for `first`."""
+    cdef Py_ssize_t j
+    cdef float divisor = <float> count_of_taps
+    for j in range(count):
+        if RealVec is f16_r:
+            sums[j] = (0 if first else sums[j]) + float_from_half(x[j]) / divisor
+        elif RealVec is bf16_r:
+            sums[j] = (0 if first else sums[j]) + float_from_bfloat(x[j]) / divisor
+        elif RealVec is f32_r:
+            sums[j] = (0 if first else sums[j]) + x[j] / divisor
+        else:
+            sums[j] = (0 if first else sums[j]) + x[j] / count_of_taps
+
+
+cdef void load_windows(
+    RealVec row, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window, bint first,
+) noexcept nogil:
+    """Add what the windows of a tile, in one row, have to give."""
+    cdef const Geometry* g = &job.geometry
+    cdef int64_t o = tile.first, end, count
+    cdef double divisor
+    row += o * g.inner + tile.channel
+    while o <= tile.last:
+        end = alike_until(job, o, tile.last + 1) if tile.block == g.inner else o + 1
+        window[2] = o
+        divisor = divisor_of(job, window)
+        count = (end - o) * tile.block
+        if first:
+            add_shares[RealVec, Sum](row, sums, divisor, count, True)
+        else:
+            add_shares[RealVec, Sum](row, sums, divisor, count, False)
+        row += (end - o) * g.inner
+        sums += count
+        o = end
+
+
+cdef inline void spread(
+    Sum columns, Sum shares, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t lanes, bint alone,
+) noexcept nogil:
+    """Add shares to one column of each window, `step` apart; or set them, where windows stand `alone`."""
+    cdef Py_ssize_t o, j
+    for o in range(windows):
+        for j in range(lanes):
+            columns[j] = shares[j] if alone else columns[j] + shares[j]
+        columns += step
+        shares += lanes
+
+
+cdef inline void spread_singles(
+    Sum columns, Sum shares, Py_ssize_t windows, Py_ssize_t step, bint alone,
+) noexcept nogil:
+    """The same for one channel."""
+    cdef Py_ssize_t o
+    for o in range(windows):
+        columns[o * step] = shares[o] if alone else columns[o * step] + shares[o]
+
+
+cdef inline void spread_pairs(Sum columns, Sum shares, Py_ssize_t windows) noexcept nogil:
+    """For both columns of windows of two, for one channel."""
+    cdef Py_ssize_t o
+    for o in range(windows):
+        columns[2 * o] = shares[o]
+        columns[2 * o + 1] = shares[o]
+
+
+cdef void spread_windows(
+    Sum columns, Sum shares, const Axis* axis, const Tile* tile, int64_t o, int64_t windows, bint alone,
+) noexcept nogil:
+    """Hand the shares of some windows of a tile, from `o` on, that have the same taps, to its columns."""
+    cdef int64_t first, last, k, to, at
+    cdef int64_t step = axis.stride * tile.block
+    if not taps_of(axis, tile, o, &first, &last):
+        return
+    to = (window_start(axis, o) - tile.begin) * tile.block
+    shares += (o - tile.first) * tile.block
+    if alone and tile.block == 1 and axis.stride == 2 and first == 0 and last == 1 and axis.dilation == 1:
+        spread_pairs[Sum](columns + to, shares, windows)
+        return
+    # From the last tap to the first, so that windows reach a column in ascending order.
+    for k in range(last, first - 1, -1):
+        at = to + k * axis.dilation * tile.block
+        if tile.block == 1 and step == 1:
+            spread[Sum](columns + at, shares, 1, 0, windows, alone)
+        elif tile.block == 1 and step == 2:
+            spread_singles[Sum](columns + at, shares, windows, 2, alone)
+        elif tile.block == 1:
+            spread_singles[Sum](columns + at, shares, windows, step, alone)
+        else:
+            spread[Sum](columns + at, shares, windows, step, tile.block, alone)
+
+
+cdef void sum_shares(
+    RealVec gradients, Sum columns, Sum shares, const AveragePool* job, Tile* tile, const Item* item,
+) noexcept nogil:
+    """Sum up a tile's columns, whose windows are taken in pieces if a line does not hold them all.
+
+    `gradients` are the plane's.
+    """
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t first = tile.first, last = tile.last, first_d, last_d, first_h, last_h, row, o, windows
+    cdef int64_t window[MAX_RANK]
+    cdef bint started, alone = not overlaps(axis)
+    covering_windows(&g.axes[0], item.d, &first_d, &last_d)
+    covering_windows(&g.axes[1], item.h, &first_h, &last_h)
+    if not written_whole(g, tile, alone):
+        zero_sums[Sum](columns, (tile.end - tile.begin) * tile.block)
+    while first <= last:
+        tile.first = first
+        tile.last = min(last, first + LINE // tile.block - 1)
+        find_whole_windows(tile, axis)
+        started = False
+        for window[0] in range(first_d, last_d + 1):
+            for window[1] in range(first_h, last_h + 1):
+                if tap_on(&g.axes[0], item.d, window[0]) >= 0 and tap_on(&g.axes[1], item.h, window[1]) >= 0:
+                    row = window[0] * g.axes[1].pooled + window[1]
+                    load_windows[RealVec, Sum](gradients + row * axis.pooled * g.inner, shares, job, tile, window,
+                                               not started)
+                    started = True
+        if not started:
+            zero_sums[Sum](shares, (tile.last - tile.first + 1) * tile.block)
+        o = tile.first
+        while o <= tile.last:
+            windows = tile.whole_end - o if tile.whole_begin <= o < tile.whole_end else 1
+            spread_windows[Sum](columns, shares, axis, tile, o, windows, alone)
+            o += windows
+        first = tile.last + 1
+
+
+cdef void average_items_backward(
+    RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end,
+) noexcept nogil:
+    """Work off items of the unpooled side. Results gather in a line for as long as they follow each other in memory."""
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef RealVec gradients = <RealVec> job.inputs
+    cdef Sum shares = lines, columns = lines + LINE
+    cdef int64_t number, results, position = 0, gathered = 0
+    cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
+    cdef Tile tile
+    tile.channels = 0
+    for number in range(begin, end):
+        if number > begin:
+            go_on(&item, number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
+        while item.channel < item.channel_end:
+            first_tile(&tile, axis, item.channel, item.channel_end)
+            while next_columns(&tile, axis):
+                results = (tile.end - tile.begin) * tile.block
+                if gathered + results > LINE or tile.block < g.inner:
+                    put_line[RealVec](outputs + position, <RealVec> columns, gathered // g.inner, g.inner, g.inner,
+                                      job.past_cache)
+                    gathered = 0
+                if gathered == 0:
+                    position = (item.row * axis.size + tile.begin) * g.inner + tile.channel
+                sum_shares[RealVec, Sum](gradients + item.plane * g.windows * g.inner, columns + gathered, shares, job,
+                                         &tile, &item)
+                if tile.block < g.inner:
+                    put_line[RealVec](outputs + position, <RealVec> columns, results // tile.block, tile.block,
+                                      g.inner, job.past_cache)
+                else:
+                    gathered += results
+            item.channel += tile.block
+    put_line[RealVec](outputs + position, <RealVec> columns, gathered // g.inner, g.inner, g.inner, job.past_cache)
+    if job.past_cache:
+        finish_puts()
+
+
+cdef void average_pool_backward(const void* argument, int64_t begin, int64_t end) noexcept nogil:
+    cdef const AveragePool* job = <const AveragePool*> argument
+    cdef double lines[2 * LINE]
+    if job.element == Element.FLOAT16:
+        average_items_backward[f16_r, f32_r](<f16_r> job.outputs, <f32_r> lines, job, begin, end)
+    elif job.element == Element.BFLOAT16:
+        average_items_backward[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> lines, job, begin, end)
+    elif job.element == Element.FLOAT32:
+        average_items_backward[f32_r, f32_r](<f32_r> job.outputs, <f32_r> lines, job, begin, end)
+    elif job.element == Element.FLOAT64:
+        average_items_backward[f64_r, f64_r](<f64_r> job.outputs, <f64_r> lines, job, begin, end)

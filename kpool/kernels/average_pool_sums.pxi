@@ -1,0 +1,112 @@
+# The loop that adds up listed elements, in float32 for all but float64.
+
+
+cdef inline void add(
+    Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
+    Py_ssize_t step, int sources, bint first, bint apart,
+) noexcept nogil:
+    """Add one to four elements, in the order listed, to the sums of some windows. Called with literals from `step` on.
+
+    `apart` adds up the elements first, and then adds that to the sums.
+    """
+    cdef Py_ssize_t o, j
+    cdef RealVec a = x + offsets[0], b = a, c = a, d = a
+    # One element, which the compiler keeps in a register.
+    cdef double room[1]
+    cdef Sum total = <Sum> room
+    if sources > 1:
+        b = x + offsets[1]
+    if sources > 2:
+        c = x + offsets[2]
+    if sources > 3:
+        d = x + offsets[3]
+    for o in range(windows):
+        fetch(a, shift * sizeof(a[0]))
+        if sources > 3:
+            fetch(d, shift * sizeof(d[0]))
+        for j in range(lanes):
+            total[0] = 0 if first or apart else sums[j]
+            if RealVec is f16_r:
+                total[0] += float_from_half(a[j * step])
+                if sources > 1:
+                    total[0] += float_from_half(b[j * step])
+                if sources > 2:
+                    total[0] += float_from_half(c[j * step])
+                if sources > 3:
+                    total[0] += float_from_half(d[j * step])
+            elif RealVec is bf16_r:
+                total[0] += float_from_bfloat(a[j * step])
+                if sources > 1:
+                    total[0] += float_from_bfloat(b[j * step])
+                if sources > 2:
+                    total[0] += float_from_bfloat(c[j * step])
+                if sources > 3:
+                    total[0] += float_from_bfloat(d[j * step])
+            else:
+                total[0] += a[j * step]
+                if sources > 1:
+                    total[0] += b[j * step]
+                if sources > 2:
+                    total[0] += c[j * step]
+                if sources > 3:
+                    total[0] += d[j * step]
+            sums[j] = sums[j] + total[0] if apart and not first else total[0]
+        sums += lanes
+        a += shift
+        b += shift
+        c += shift
+        d += shift
+
+
+cdef inline void add_some(
+    Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
+    Py_ssize_t step, int sources, bint first, bint apart,
+) noexcept nogil:
+    """Choose the loop for the number of elements. Called with literals for `step`, `first` and `apart`."""
+    if sources == 4:
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, 4, first, apart)
+    elif sources == 3:
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, 3, first, apart)
+    elif sources == 2:
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, 2, first, apart)
+    else:
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, 1, first, apart)
+
+
+cdef inline void add_stepping(
+    Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
+    Py_ssize_t step, int sources, bint first, bint apart,
+) noexcept nogil:
+    """Choose the loop for the flags. Called with a literal for `step`."""
+    if first:
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, sources, True, False)
+    elif apart:
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, sources, False, True)
+    else:
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, sources, False, False)
+
+
+cdef void add_list(
+    Sum sums, RealVec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
+    Py_ssize_t step, bint apart,
+) noexcept nogil:
+    """Add what is listed, for some windows, to their sums so far, if there are any.
+
+    A window has some lanes, `step` elements apart; the next one begins `shift` elements further.
+    """
+    cdef int i = 0, sources
+    while i < list.count:
+        sources = min(list.sources, list.count - i)
+        if step == 1:
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, 1, sources, not started, apart)
+        elif step == 2:
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, 2, sources, not started, apart)
+        else:
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, step, sources, not started,
+                                       apart)
+        started = True
+        i += sources
+
+
+cdef inline void zero_sums(Sum sums, Py_ssize_t count) noexcept nogil:
+    memset(sums, 0, count * sizeof(sums[0]))

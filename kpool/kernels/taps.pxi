@@ -1,0 +1,110 @@
+# Lists of the taps of a window, and what it costs to go by them.
+
+cdef enum:
+    LISTED = 32         # taps that a list holds
+    SOURCES = 4         # the most taps that one loop takes
+
+# Taps of a window, in descending order: how far they are from the window's first one, and their numbers.
+cdef struct TapList:
+    int64_t offsets[LISTED + SOURCES]
+    uint32_t numbers[LISTED + SOURCES]
+    int count
+    int sources         # how many one loop takes, 3 or 4; the last tap is repeated if there are not enough for that
+
+
+cdef inline void end_list(TapList* list) noexcept nogil:
+    """Divide the taps between as few loops as can be."""
+    cdef int i, loops = (list.count + SOURCES - 1) // SOURCES
+    list.sources = max(3, (list.count + loops - 1) // loops)
+    for i in range(list.count, list.count + SOURCES):
+        list.offsets[i] = list.offsets[list.count - 1]
+        list.numbers[i] = list.numbers[list.count - 1]
+
+# Which taps of a window lie in the input, and a list of some of them, from the last on.
+cdef struct WindowTaps:
+    TapList list
+    int64_t first[MAX_RANK]
+    int64_t last[MAX_RANK]
+    int64_t next[MAX_RANK]
+    bint complete       # whether the list ends with the first tap
+    bint whole          # and begins with the last
+
+# Those of the windows last met: in front of the whole ones, whole, and behind them.
+cdef struct KnownTaps:
+    WindowTaps kinds[3]
+
+
+cdef void list_more(WindowTaps* taps, const Geometry* g) noexcept nogil:
+    """List the taps that come next, as many as there is room for."""
+    cdef int64_t row
+    cdef int64_t* k = taps.next
+    cdef TapList* list = &taps.list
+    list.count = 0
+    taps.complete = False
+    while list.count < LISTED and not taps.complete:
+        row = k[0] * g.axes[0].dilation * g.axes[1].size + k[1] * g.axes[1].dilation
+        list.offsets[list.count] = (row * g.axes[2].size + k[2] * g.axes[2].dilation) * g.inner
+        list.numbers[list.count] = <uint32_t> ((k[0] * g.axes[1].taps + k[1]) * g.axes[2].taps + k[2])
+        list.count += 1
+        k[2] -= 1
+        if k[2] < taps.first[2]:
+            k[2] = taps.last[2]
+            k[1] -= 1
+        if k[1] < taps.first[1]:
+            k[1] = taps.last[1]
+            k[0] -= 1
+        taps.complete = k[0] < taps.first[0]
+    end_list(list)
+
+
+cdef inline WindowTaps* taps_in_input(KnownTaps* known, const Geometry* g, const int64_t* window) noexcept nogil:
+    """The taps of a window that lie in the input, from the last on. Windows of a kind mostly have the same."""
+    cdef int kind = (window[2] >= g.axes[2].whole_begin) + (window[2] >= g.axes[2].whole_end)
+    cdef WindowTaps* taps = &known.kinds[kind]
+    cdef int64_t first, last
+    cdef bint same = taps.whole
+    cdef int i
+    for i in range(MAX_RANK):
+        valid_taps(&g.axes[i], window[i], &first, &last)
+        same = same and first == taps.first[i] and last == taps.last[i]
+        taps.first[i] = first
+        taps.last[i] = taps.next[i] = last
+    if not same:
+        list_more(taps, g)
+        taps.whole = taps.complete
+    return taps
+
+
+cdef inline void forget_taps(KnownTaps* known) noexcept nogil:
+    cdef int kind
+    for kind in range(3):
+        known.kinds[kind].whole = False
+
+
+cdef inline int64_t alike_windows(const Axis* axis, int64_t o, int64_t last) noexcept nogil:
+    """How many of the windows from `o` to the last have the same taps in the input and follow each other evenly."""
+    return min(axis.whole_end, last + 1) - o if axis.whole_begin <= o < axis.whole_end else 1
+
+
+cdef inline int64_t lanes_for(int64_t windows, int64_t step, int64_t vector, int64_t readable) noexcept nogil:
+    """How many windows to take as lanes where the windows of a row are lanes, if `readable` elements follow.
+
+    Whole vectors, if what lies behind the row can be read; the lanes too many are overwritten later. One more, since
+    the compiler leaves the last lane of a loop with steps to a loop without vectors.
+    """
+    cdef int64_t lanes = ceil_div(windows - 1, vector) * vector + 1
+    return lanes if lanes * step <= readable else windows
+
+
+cdef inline bint direct_pays(const Geometry* g, int64_t channels) noexcept nogil:
+    """Whether windows are so small, or share so little, that taking each on its own costs less than going by lines."""
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t rows = g.taps // axis.taps
+    cdef int64_t step = axis.size // axis.pooled if axis.adaptive else axis.stride
+    if g.inner == 1:
+        if axis.stride > 2 or axis.whole_end - axis.whole_begin < 2:
+            return False
+    elif channels < NARROW:
+        return False
+    # By lines, the rows of each new column are taken, then two columns at a time, at twice the cost.
+    return axis.pooled == 1 or g.taps <= step * rows + 2 * axis.taps + 3
