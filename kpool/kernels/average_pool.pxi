@@ -167,7 +167,7 @@ cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int6
     cdef int64_t number, results, position = 0, gathered = 0
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
     cdef Tile tile
-    tile.channels = 0
+    memset(&tile, 0, sizeof(tile))
     for number in range(begin, end):
         if number > begin:
             go_on(&item, number, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)

@@ -144,7 +144,7 @@ cdef void average_items_backward(
     cdef int64_t number, results, position = 0, gathered = 0
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
     cdef Tile tile
-    tile.channels = 0
+    memset(&tile, 0, sizeof(tile))
     for number in range(begin, end):
         if number > begin:
             go_on(&item, number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)

@@ -6,7 +6,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
 from kpool.kernels.elements cimport Element, element_size
-from kpool.kernels.geometry cimport INT32_PLANE, Geometry, overlaps
+from kpool.kernels.geometry cimport INT32_PLANE, Geometry, any_overlap
 from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
 from kpool.kernels.threads cimport Work, parallel_for
 
@@ -132,7 +132,7 @@ cdef void run_place(Place* job) noexcept nogil:
 cdef void run_max_pool_backward(Place* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     # Where windows do not overlap a copy will do.
-    job.added = overlaps(&g.axes[0]) or overlaps(&g.axes[1]) or overlaps(&g.axes[2])
+    job.added = any_overlap(g)
     run_place(job)
 
 
@@ -162,18 +162,17 @@ cdef void run_move(Work work, Move* job) noexcept nogil:
     run(work, job, g, g.outer * job.blocks, traffic(g, element_size(job.element)))
 
 
+cdef Place place_of(const Move* job) noexcept nogil:
+    """The same by asking windows, which meets all indices that lie in their own windows."""
+    return Place(geometry=job.geometry, element=job.element, blocks=1, inputs=job.inputs, keys=job.indices,
+                 key_width=8 if job.wide_indices else 4, added=False, outputs=job.outputs, past_cache=False, found=0)
+
+
 cdef void run_scatter_last(Move* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef Place place
     if job.wide_indices or g.plane <= INT32_PLANE:
-        # Indices of max pooling lie in their own windows.
-        place.geometry = job.geometry
-        place.element = job.element
-        place.inputs = job.inputs
-        place.keys = job.indices
-        place.key_width = 8 if job.wide_indices else 4
-        place.added = False
-        place.outputs = job.outputs
+        place = place_of(job)
         run_place(&place)
         if place.found == g.outer * g.inner * g.windows:
             return
@@ -184,9 +183,26 @@ cdef void run_scatter_sum(Move* job) noexcept nogil:
     run_move(kernels.scatter_sum, job)
 
 
+cdef bint collected(const Move* job) noexcept nogil:
+    """Gather by asking windows, where that pays; whether all indices were met."""
+    cdef const Geometry* g = &job.geometry
+    cdef Place place = place_of(job)
+    cdef int64_t rows = pooled_rows(g)
+    # Going through wide windows that overlap costs more than to follow the indices.
+    if not job.windows_known or g.inner < BLOCK or g.windows * g.taps > 4 * g.plane:
+        return False
+    place.blocks = channel_blocks(rows, g.inner)
+    place.past_cache = traffic(g, element_size(job.element)) > cache_size
+    run(kernels.collect_back, &place, g, rows * place.blocks, traffic(g, element_size(job.element)))
+    return place.found == g.outer * g.inner * g.windows
+
+
 cdef void run_gather(Move* job) noexcept nogil:
-    run_move(kernels.gather, job)
+    if not collected(job):
+        run_move(kernels.gather, job)
 
 
 cdef void run_gather_last(Move* job) noexcept nogil:
-    run_move(kernels.gather_last, job)
+    # Where windows do not overlap no two of them share an index.
+    if any_overlap(&job.geometry) or not collected(job):
+        run_move(kernels.gather_last, job)

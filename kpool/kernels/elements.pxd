@@ -168,12 +168,12 @@ cdef inline int element_size(Element element) noexcept nogil:
     return 8
 
 
-cdef inline int16_t half_order(uint16_t bits, uint16_t infinity) noexcept nogil:
+cdef inline int16_t half_order(uint16_t bits, int16_t infinity) noexcept nogil:
     """An integer that orders half precision floats: -0 equals +0, every NaN stands above +inf."""
-    cdef int16_t order = <int16_t> (bits ^ (0x7FFF if bits & 0x8000 else 0))
-    if (bits & 0x7FFF) > infinity:
-        order = 0x7FFF
-    return order + (order == -1)
+    cdef int16_t magnitude = <int16_t> (bits & 0x7FFF)
+    cdef int16_t sign = <int16_t> bits >> 15
+    cdef int16_t order = (magnitude ^ sign) - sign
+    return 0x7FFF if magnitude > infinity else order
 
 
 cdef inline float float_from_half(uint16_t bits) noexcept nogil:

@@ -138,3 +138,8 @@ cdef inline int64_t tap_on(const Axis* axis, int64_t position, int64_t window) n
 cdef inline bint overlaps(const Axis* axis) noexcept nogil:
     """Whether an element can lie in more than one window."""
     return axis.pooled > 1 and (axis.adaptive or axis.stride <= (axis.taps - 1) * axis.dilation)
+
+
+cdef inline bint any_overlap(const Geometry* geometry) noexcept nogil:
+    """Whether an element can lie in more than one window of the whole."""
+    return overlaps(&geometry.axes[0]) or overlaps(&geometry.axes[1]) or overlaps(&geometry.axes[2])

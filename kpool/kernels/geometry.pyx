@@ -294,7 +294,7 @@ cdef bint finish(
 ) noexcept nogil:
     """Fill what follows from the axes, and check that no tensor of either side has more than 2^63 - 1 bytes."""
     cdef int i
-    cdef int64_t plane = 1, windows = 1, taps = 1, images, total
+    cdef int64_t plane = 1, windows = 1, taps = 1, images = 0, total
     cdef bint fits
     for i in range(MAX_RANK - window.rank):
         geometry.axes[i] = POINT

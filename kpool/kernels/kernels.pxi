@@ -9,7 +9,7 @@ from kpool.kernels.elements cimport (
     kp_bfloat, kp_half, u8_r, u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
-    INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, ceil_div, count_taps, covering_windows, overlaps, tap_on,
+    INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, any_overlap, ceil_div, count_taps, covering_windows, overlaps, tap_on,
     valid_taps, window_start,
 )
 from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
@@ -22,6 +22,7 @@ include "max_pool_direct.pxi"
 include "max_pool_lines.pxi"
 include "max_pool.pxi"
 include "place.pxi"
+include "collect.pxi"
 include "average_pool_sums.pxi"
 include "average_pool.pxi"
 include "average_pool_backward.pxi"
@@ -29,7 +30,7 @@ include "move.pxi"
 
 cdef Kernels kernels = Kernels(
     max_pool=max_pool, max_pool_indices=max_pool_indices,
-    place_back=place_back,
+    place_back=place_back, collect_back=collect_back,
     average_pool=average_pool, average_pool_backward=average_pool_backward,
     scatter_last=scatter_last, scatter_sum=scatter_sum, gather=gather, gather_last=gather_last,
 )

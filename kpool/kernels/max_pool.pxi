@@ -39,7 +39,7 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
     cdef Tile tile
     cdef KnownTaps known
     forget_taps(&known)
-    tile.channels = 0
+    memset(&tile, 0, sizeof(tile))
     taps = column_taps + 2 * LINE
     for number in range(begin, end):
         if number > begin:

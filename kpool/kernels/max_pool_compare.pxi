@@ -22,6 +22,30 @@ cdef inline bint precedes(Tap tap, uint32_t shift, Tap other) noexcept nogil:
         return tap[0] + shift < other[0]
 
 
+cdef inline int16_t order_of(Vec x) noexcept nogil:
+    """By what the half types are compared; nothing for the others."""
+    if Vec is f16_r:
+        return half_order(x[0], 0x7C00)
+    elif Vec is bf16_r:
+        return half_order(x[0], 0x7F80)
+    else:
+        return 0
+
+
+cdef inline void consider(Vec value, int16_t* order, Tap tap, Vec x, uint32_t number) noexcept nogil:
+    """Replace the best value so far, which stands behind `x` in its window, unless it is greater."""
+    cdef bint wins
+    cdef int16_t mine
+    if Vec is f16_r or Vec is bf16_r:
+        mine = order_of[Vec](x)
+        wins = mine >= order[0]
+        order[0] = mine if wins else order[0]
+    else:
+        wins = reaches(x[0], value[0])
+    value[0] = x[0] if wins else value[0]
+    tap[0] = number if wins else tap[0]
+
+
 cdef inline void take(
     Vec best, Tap taps, Vec x, const int64_t* offsets, const uint32_t* numbers, Py_ssize_t windows, Py_ssize_t shift,
     Py_ssize_t lanes, Py_ssize_t step, int sources, bint first, bint keep,
@@ -33,10 +57,10 @@ cdef inline void take(
     cdef Py_ssize_t o, j
     cdef Vec a = x + offsets[0], b = x + offsets[1], c = x + offsets[2], d = x + offsets[3]
     cdef uint32_t tap_a = numbers[0], tap_b = numbers[1], tap_c = numbers[2], tap_d = numbers[3]
-    cdef bint wins
     # One element each, which the compiler keeps in a register: a fused pointer has no name for what it points at.
     cdef double value_room[1]
     cdef uint32_t tap_room[1]
+    cdef int16_t order[1]
     cdef Vec value = <Vec> value_room
     cdef Tap tap = <Tap> tap_room
     for o in range(windows):
@@ -44,23 +68,20 @@ cdef inline void take(
         if sources > 3:
             fetch(d, shift * sizeof(d[0]))
         for j in range(lanes):
-            value[0] = a[j * step]
             tap[0] = tap_a
-            if not first:
-                wins = reaches(value[0], best[j])
-                value[0] = value[0] if wins else best[j]
+            if first:
+                value[0] = a[j * step]
+                order[0] = order_of[Vec](value)
+            else:
+                value[0] = best[j]
+                order[0] = order_of[Vec](value)
                 if keep:
-                    tap[0] = tap[0] if wins else taps[j]
-            wins = reaches(b[j * step], value[0])
-            value[0] = b[j * step] if wins else value[0]
-            tap[0] = tap_b if wins else tap[0]
-            wins = reaches(c[j * step], value[0])
-            value[0] = c[j * step] if wins else value[0]
-            tap[0] = tap_c if wins else tap[0]
+                    tap[0] = taps[j]
+                consider[Vec, Tap](value, order, tap, a + j * step, tap_a)
+            consider[Vec, Tap](value, order, tap, b + j * step, tap_b)
+            consider[Vec, Tap](value, order, tap, c + j * step, tap_c)
             if sources > 3:
-                wins = reaches(d[j * step], value[0])
-                value[0] = d[j * step] if wins else value[0]
-                tap[0] = tap_d if wins else tap[0]
+                consider[Vec, Tap](value, order, tap, d + j * step, tap_d)
             best[j] = value[0]
             if keep:
                 taps[j] = tap[0]

@@ -170,7 +170,7 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
     cdef Band band
     cdef int tap
     if Key is u8_r:
-        table.first[0] = NOWHERE
+        memset(&table, 0xFF, sizeof(table))
         for tap in range(OFFSETS):
             table.positions[tap] = NOWHERE
     while number < end:

@@ -123,7 +123,7 @@ cdef inline void place_tile(
     cdef const Geometry* g = &job.geometry
     cdef Moved elements = <Moved> job.inputs
     cdef Key all_keys = <Key> job.keys
-    cdef bint alone = not (overlaps(&g.axes[0]) or overlaps(&g.axes[1]) or overlaps(&g.axes[2]))
+    cdef bint alone = not any_overlap(g)
     cdef bint clean = False
     cdef int64_t od, oh, kd, kh, first_d, last_d, first_h, last_h, row, key
     cdef int64_t width = sizeof(float) if Moved is f16_r or Moved is bf16_r else sizeof(line[0])
@@ -157,7 +157,7 @@ cdef int64_t place_by_lanes(Moved outputs, Key keys, const Place* job, int64_t b
     cdef int64_t number, position, j, total = 0
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
     cdef Tile tile
-    tile.channels = 0
+    memset(&tile, 0, sizeof(tile))
     memset(found, 0, sizeof(found))
     for number in range(begin, end):
         if number > begin:

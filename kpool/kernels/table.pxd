@@ -32,7 +32,7 @@ cdef struct Place:
     bint added              # floats by offset: add up what meets in an element, instead of letting the last one win
     void* outputs
     bint past_cache         # what is read and written is larger than the cache
-    int64_t found           # how many elements were put; starts as 0
+    int64_t found           # how many elements were met; starts as 0
 
 # Offsets to indices. Items are the rows of the pooled side: outer x depth x height.
 cdef struct MaxPoolIndices:
@@ -62,6 +62,7 @@ cdef struct Move:
     const void* inputs
     const void* indices
     bint wide_indices
+    bint windows_known      # whether the geometry has windows; if not, only sizes
     void* outputs
     # Room for one item per unpooled element, contents do not matter: float32 sums (scatter_sum of half types), or
     # bytes that say which elements are taken (gather_last).
@@ -72,6 +73,7 @@ cdef struct Kernels:
     Work max_pool
     Work max_pool_indices
     Work place_back
+    Work collect_back
     Work average_pool
     Work average_pool_backward
     Work scatter_last

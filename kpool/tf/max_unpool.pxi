@@ -47,6 +47,7 @@ cdef bint max_unpool(Call* call, const Attributes* attributes) noexcept nogil:
         return invalid(call, problem.message)
     shape = inputs.shape
     unpooled_shape(&job.geometry, window, shape)
+    job.windows_known = True
     job.element = <Element> element_of(inputs.dtype)
     if not add_output(call, 0, inputs.dtype, element_size(job.element), shape, inputs.ndim, &outputs):
         return False
@@ -66,6 +67,21 @@ cdef bint max_unpool(Call* call, const Attributes* attributes) noexcept nogil:
     return job.bad_position == INT64_MAX or report_bad_index(call, &job, &indices)
 
 
+cdef bint windows_between(
+    Geometry* geometry, const Window* window, const View* unpooled, const View* pooled,
+) noexcept nogil:
+    """Whether the window leads from one shape to the other. Moving by index does not need that, but can be faster."""
+    cdef Problem problem
+    cdef int64_t shape[MAX_DIMS]
+    shape = pooled.shape
+    if unpooled.ndim != window.rank + 2 or not unpool_geometry(
+            geometry, window, pooled.ndim, pooled.shape, unpooled.shape + (2 if window.channels_first else 1),
+            &problem):
+        return False
+    unpooled_shape(geometry, window, shape)
+    return same_shape(unpooled, shape, pooled.ndim)
+
+
 cdef bint max_unpool_backward(Call* call, const Attributes* attributes) noexcept nogil:
     cdef View gradients, indices, outputs, scratch
     cdef Move job
@@ -74,8 +90,9 @@ cdef bint max_unpool_backward(Call* call, const Attributes* attributes) noexcept
         return False
     if gradients.ndim != indices.ndim:
         return invalid(call, "`gradients` and `indices` must have the same rank.")
-    if not move_geometry(&job.geometry, attributes.window.channels_first, gradients.ndim, gradients.shape,
-                         indices.shape, &problem):
+    job.windows_known = windows_between(&job.geometry, &attributes.window, &gradients, &indices)
+    if not job.windows_known and not move_geometry(&job.geometry, attributes.window.channels_first, gradients.ndim,
+                                                   gradients.shape, indices.shape, &problem):
         return invalid(call, problem.message)
     job.element = <Element> element_of(gradients.dtype)
     if not add_output(call, 0, gradients.dtype, element_size(job.element), indices.shape, indices.ndim, &outputs):
