@@ -4,18 +4,39 @@ A caller puts its job on a list, wakes as many workers as the job can feed, and 
 nothing is left to begin. Jobs live on their callers' stacks: a caller returns only when no worker holds its job any
 more. Workers start when the first large job arrives, never touch Python, and end with the process; a forked child
 has none and starts its own.
+
+Putting a thread to sleep and waking it takes longer than many a job. So a worker that has run out of work looks for
+more, and a caller waits for the last worker, for a fraction of a millisecond before it sleeps.
 """
 from libc.stdint cimport int64_t
 
 cdef extern from *:
     """
-    #include <fenv.h>
     #include <pthread.h>
     #include <stdint.h>
     #include <unistd.h>
+    #if defined(__SSE2__)
+    #include <immintrin.h>
+    typedef unsigned kp_floats;
+    #define kp_get_floats(mode) (*(mode) = _mm_getcsr())
+    #define kp_set_floats(mode) _mm_setcsr(*(mode))
+    static const kp_floats kp_default_floats = 0x1F80;      /* as a process begins */
+    #define kp_pause() _mm_pause()
+    #else
+    #include <fenv.h>
+    typedef fenv_t kp_floats;
+    #define kp_get_floats(mode) fegetenv(mode)
+    #define kp_set_floats(mode) fesetenv(mode)
+    #define kp_default_floats (*FE_DFL_ENV)
+    #define kp_pause() __asm__ volatile ("" ::: "memory")
+    #endif
+    /* About a microsecond. Yielding instead lets the system move the threads that work together onto one core. */
+    static inline void kp_wait_a_little(void) {
+        for (int i = 0; i < 40; i++) kp_pause();
+    }
     #define kp_claim(counter, step) __atomic_fetch_add((counter), (step), __ATOMIC_RELAXED)
-    #define kp_load(value) __atomic_load_n((value), __ATOMIC_RELAXED)
-    #define kp_store(value, x) __atomic_store_n((value), (x), __ATOMIC_RELAXED)
+    #define kp_load(value) __atomic_load_n((value), __ATOMIC_ACQUIRE)
+    #define kp_store(value, x) __atomic_store_n((value), (x), __ATOMIC_RELEASE)
     static pthread_mutex_t kp_mutex = PTHREAD_MUTEX_INITIALIZER;
     static pthread_cond_t kp_posted = PTHREAD_COND_INITIALIZER;    /* a job has work to begin */
     static pthread_cond_t kp_released = PTHREAD_COND_INITIALIZER;  /* a worker let go of a job */
@@ -27,11 +48,11 @@ cdef extern from *:
     ctypedef struct pthread_attr_t:
         pass
     ctypedef unsigned long pthread_t
-    ctypedef struct fenv_t:
+    ctypedef struct kp_floats:
         pass
     enum:
         PTHREAD_CREATE_DETACHED
-    const fenv_t* FE_DFL_ENV
+    const kp_floats default_floats "kp_default_floats"
     pthread_mutex_t mutex "kp_mutex"
     pthread_cond_t posted "kp_posted"
     pthread_cond_t released "kp_released"
@@ -50,8 +71,9 @@ cdef extern from *:
     int pthread_attr_destroy(pthread_attr_t*) noexcept nogil
     int pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*) noexcept nogil, void*) noexcept nogil
     int pthread_atfork(void (*)() noexcept nogil, void (*)() noexcept nogil, void (*)() noexcept nogil) noexcept nogil
-    int fegetenv(fenv_t*) noexcept nogil
-    int fesetenv(const fenv_t*) noexcept nogil
+    void get_floats "kp_get_floats" (kp_floats* mode) noexcept nogil
+    void set_floats "kp_set_floats" (const kp_floats* mode) noexcept nogil
+    void wait_a_little "kp_wait_a_little" () noexcept nogil
 
 import os
 
@@ -62,18 +84,23 @@ cdef struct Job:
     int64_t grain       # items begun at a time
     int64_t next        # first item that nobody has begun; claimed atomically
     int seats           # workers that may be on the job at a time
-    int holders         # workers that are; guarded by the mutex
+    int holders         # workers that are; changed with the mutex held, read atomically
     Job* below          # next older job on the list; guarded by the mutex
 
 # Jobs with items that nobody has begun, newest first. Guarded by the mutex.
 cdef Job* jobs = NULL
 # Worker threads of this process. Guarded by the mutex.
 cdef int workers = 0
+# How many jobs were ever posted, modulo 2^31. Changed with the mutex held, read atomically.
+cdef int posts = 0
 # Threads that may work on one call, the caller included. Read and written atomically.
 cdef int threads_per_call = 1
 
 # Below this many bytes a second thread costs more than it brings.
 cdef double WORTH_WAKING = 1 << 17
+# Microseconds, about, that a worker looks for another job, and that a caller waits for the last worker, before sleeping.
+cdef int LOOK = 60
+cdef int LINGER = 200
 # Chunks per thread: enough to even out unequal progress, few enough not to be felt.
 cdef int64_t CHUNKS = 4
 
@@ -81,19 +108,19 @@ cdef int64_t CHUNKS = 4
 cdef void run(Job* job) noexcept nogil:
     """Begin items until none are left.
 
-    TensorFlow's threads flush subnormal floats to zero and ours do not. In the default environment a result does
-    not depend on which of them computed it.
+    TensorFlow's threads flush subnormal floats to zero and ours do not. In the default mode a result does not depend
+    on which of them computed it.
     """
-    cdef fenv_t callers
+    cdef kp_floats callers
     cdef int64_t begin
-    fegetenv(&callers)
-    fesetenv(FE_DFL_ENV)
+    get_floats(&callers)
+    set_floats(&default_floats)
     while True:
         begin = claim(&job.next, job.grain)
         if begin >= job.items:
             break
         job.work(job.argument, begin, min(begin + job.grain, job.items))
-    fesetenv(&callers)
+    set_floats(&callers)
 
 
 cdef void withdraw(Job* job) noexcept nogil:
@@ -115,22 +142,42 @@ cdef Job* job_with_a_seat() noexcept nogil:
     return job
 
 
+cdef void look_for_posts(int seen) noexcept nogil:
+    """Return when a job has been posted since `seen` were, or after a while."""
+    cdef int i
+    for i in range(LOOK):
+        if load(&posts) != seen:
+            return
+        wait_a_little()
+
+
 cdef void* worker(void* unused) noexcept nogil:
     cdef Job* job
+    cdef int seen
+    cdef bint looked = False
     pthread_mutex_lock(&mutex)
     while True:
         job = job_with_a_seat()
+        if job == NULL and not looked:
+            seen = posts
+            pthread_mutex_unlock(&mutex)
+            look_for_posts(seen)
+            pthread_mutex_lock(&mutex)
+            looked = True
+            continue
         if job == NULL:
             pthread_cond_wait(&posted, &mutex)
             continue
-        job.holders += 1
+        store(&job.holders, job.holders + 1)
         pthread_mutex_unlock(&mutex)
         run(job)
         pthread_mutex_lock(&mutex)
         withdraw(job)
-        job.holders -= 1
-        if job.holders == 0:
+        looked = False
+        if job.holders == 1:
             pthread_cond_broadcast(&released)
+        # The last touch: the caller may return at once.
+        store(&job.holders, job.holders - 1)
     return NULL
 
 
@@ -168,12 +215,20 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     start_workers(posting.seats)
     posting.below = jobs
     jobs = &posting
+    store(&posts, (posts + 1) & 0x7FFFFFFF)
     for _ in range(posting.seats):
         pthread_cond_signal(&posted)
     pthread_mutex_unlock(&mutex)
     run(&posting)
     pthread_mutex_lock(&mutex)
     withdraw(&posting)
+    pthread_mutex_unlock(&mutex)
+    # Nobody joins any more.
+    for _ in range(LINGER):
+        if load(&posting.holders) == 0:
+            return
+        wait_a_little()
+    pthread_mutex_lock(&mutex)
     while posting.holders > 0:
         pthread_cond_wait(&released, &mutex)
     pthread_mutex_unlock(&mutex)
