@@ -82,8 +82,8 @@ cdef void sum_directly(
                                   x_end - (x + at + rows.offsets[rows.count - 1]))
                 add_list[Sum, RealVec](sums, x + at, &rows, k > first, 1, lanes * axis.stride, lanes, axis.stride, True)
             else:
-                add_list[Sum, RealVec](sums, x + at, &rows, k > first, windows, axis.stride * g.inner, tile.block, 1,
-                                       True)
+                add_list[Sum, RealVec](sums, x + at, &rows, k > first, windows,
+                                       axis.stride * g.inner if windows > 1 else tile.block, tile.block, 1, True)
         sums += windows * tile.block
         o += windows
 

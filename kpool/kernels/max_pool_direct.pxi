@@ -16,8 +16,9 @@ cdef inline void pool_alike(
         step = axis.stride
         lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])),
                           x_end - (x + seen.list.offsets[0]))
-        shift = lanes * step
         windows = 1
+    if windows == 1:
+        shift = lanes * step
     take_list[Vec, Tap](best, taps, x, &seen.list, False, windows, shift, lanes, step, keep)
     while not seen.complete:
         list_more(seen, g)
