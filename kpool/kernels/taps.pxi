@@ -106,5 +106,7 @@ cdef inline bint direct_pays(const Geometry* g, int64_t channels) noexcept nogil
             return False
     elif channels < NARROW:
         return False
+    if axis.pooled == 1 and rows >= SOURCES:
+        return False
     # By lines, the rows of each new column are taken, then two columns at a time, at twice the cost.
-    return axis.pooled == 1 or g.taps <= step * rows + 2 * axis.taps + 3
+    return g.taps <= step * rows + 2 * axis.taps + 3
