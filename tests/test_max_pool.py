@@ -36,6 +36,39 @@ def test_values_and_indices_of_every_dtype(dtype, data_format, rng):
         same_bits(max_pool(x, pool_size, strides, padding, data_format), values)
 
 
+@pytest.mark.parametrize("strides", [1, 2, 3, 35, 70])
+def test_long_windows(strides, rng):
+    """More elements than are taken at a time, of which neighbouring windows share all, some or none."""
+    for size, padding, (channels, data_format) in product(
+        (33, 40, 70), ("valid", "same"), [(20, "channels_last"), (1, "channels_first"), (3, "channels_last")]
+    ):
+        x = oriented(hostile(rng, (2, 211, channels), "float32"), data_format)
+        oracle = Pooling((211,), (size,), (strides,), PAIRS[padding])
+        values, indices, _ = oracle.max_pool(x, data_format == "channels_first")
+        actual = max_pool(x, size, strides, padding, data_format, return_indices=True)
+        same_bits(actual[0], values)
+        same_bits(actual[1], indices.astype("int32"))
+        same_bits(max_pool(x, size, strides, padding, data_format), values)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [(dtype, (300, 230)) for dtype in ("float16", "bfloat16", "int16", "uint16")]
+    + [(dtype, size) for dtype in ("int8", "uint8") for size in ((16, 17), (15, 17))],
+)
+def test_more_taps_than_the_elements_can_count(dtype, size):
+    """The number of the winner's tap needs more bits than an element has."""
+    for channels in (1, 17):
+        x = np.zeros((1, size[0] + 1, size[1], channels), numpy_dtype(dtype))
+        x[:, -1, -1] = 3
+        x[:, -2, -1, 0] = 2
+        values, indices = max_pool(x, size, 1, return_indices=True)
+        same_bits(values[0, :, 0, 0], np.array([2, 3], x.dtype))
+        plane = size[0] * size[1]
+        assert indices[0, :, 0, 0].tolist() == [plane - 1, plane + size[1] - 1]
+        same_bits(max_pool(x, size, 1), values)
+
+
 @pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_every_number_of_lanes(channels, data_format, rng):

@@ -1,5 +1,7 @@
 """`kpool.ops.max_unpool` against the oracle."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -50,6 +52,31 @@ def test_duplicates_and_gradients(dtype, data_format, duplicates, rng):
             tape.gradient(outputs, tensor, tf.constant(gradients)).numpy(),
             oracle.gather(gradients, indices, first, duplicates),
         )
+
+
+@pytest.mark.parametrize("duplicates", ["last", "sum"])
+@pytest.mark.parametrize("index_dtype", ["int32", "int64"])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_gradient_by_indices_of_pooling(dtype, index_dtype, duplicates, rng):
+    """With many channels each window looks for its own indices; one that is foreign to its window changes nothing."""
+    windows = [((2, 2), (2, 2), None, None), ((3, 3), (2, 2), "same", None), ((2, 3), (3, 3), None, (2, 1))]
+    for (size, strides, padding, dilation), channels in product(windows, (32, 37, 300)):
+        oracle = Pooling((7, 9), size, strides, padding, dilation)
+        window = make_window(2, size, strides, padding or "valid", "channels_last", dilation or 1)
+        x = hostile(rng, (2, 7, 9, channels), dtype)
+        values, indices, _ = oracle.max_pool(x)
+        gradients = tf.constant(hostile(rng, x.shape, dtype))
+        foreign = indices.copy()
+        foreign[1, -1, -1, -1] = 0
+        for where in (indices, foreign):
+            tensor = tf.constant(values)
+            with tf.GradientTape() as tape:
+                tape.watch(tensor)
+                y = tensor_function(tensor, tf.constant(where, index_dtype), window, (7, 9), duplicates)
+            same_bits(
+                tape.gradient(y, tensor, gradients).numpy(),
+                oracle.gather(gradients.numpy(), where, duplicates=duplicates),
+            )
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import numpy as np
 import pytest
@@ -42,6 +43,22 @@ def everything(x):
     first = max_pool(x, 2, data_format="channels_first", return_indices=True)
     parts = (values, indices, unpooled, gradient, summed, *gathered, *first, *averages(x))
     return b"".join(part.numpy().tobytes() for part in parts)
+
+
+def test_jobs_that_arrive_while_workers_fall_asleep(thread_count):
+    """Callers that pause for about as long as a worker looks for work before it sleeps."""
+    thread_count(3)
+
+    def call(seed):
+        rng = np.random.default_rng(seed)
+        done = []
+        for pause in rng.uniform(0, 4e-4, 500):
+            sleep(pause)
+            done.append(threads.exercise(64))
+        return done
+
+    with ThreadPoolExecutor(8) as callers:
+        assert set(sum(callers.map(call, range(8)), [])) == {64}
 
 
 def averages(x):

@@ -66,12 +66,12 @@ cdef inline bint next_rows(TapList* rows, int64_t* k, const Geometry* g, const i
 cdef void sum_directly(
     RealVec x, RealVec x_end, Sum sums, const Geometry* g, const Tile* tile, const int64_t* window,
 ) noexcept nogil:
-    """Sum the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` there is something to read."""
+    """Sum the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read."""
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
-    cdef int64_t o = tile.first, windows, lanes, first, last, k = 0, at
+    cdef int64_t o = tile.first, windows, lanes, first, last, k, at, begun = 0
     cdef TapList rows
-    next_rows(&rows, &k, g, window)
+    next_rows(&rows, &begun, g, window)
     while o <= tile.last:
         windows = alike_windows(axis, o, tile.last)
         valid_taps(axis, o, &first, &last)
@@ -82,8 +82,8 @@ cdef void sum_directly(
                                   x_end - (x + at + rows.offsets[rows.count - 1]))
                 add_list[Sum, RealVec](sums, x + at, &rows, k > first, 1, lanes * axis.stride, lanes, axis.stride, True)
             else:
-                add_list[Sum, RealVec](sums, x + at, &rows, k > first, windows,
-                                       axis.stride * g.inner if windows > 1 else tile.block, tile.block, 1, True)
+                add_list[Sum, RealVec](sums, x + at, &rows, k > first, windows, axis.stride * g.inner, tile.block, 1,
+                                       True)
         sums += windows * tile.block
         o += windows
 
@@ -184,7 +184,7 @@ cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int6
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
-                if g.taps <= SOURCES * axis.taps and direct_pays(g, tile.block):
+                if g.taps <= SOURCES * axis.taps and direct_pays(g, tile.block, axis.taps):
                     sum_directly[RealVec, Sum](plane, x_end, sums + gathered, g, &tile, window)
                 else:
                     sum_by_lines[RealVec, Sum](plane, columns, sums + gathered, g, &tile, window)

@@ -11,6 +11,7 @@ cdef inline void add(
     """
     cdef Py_ssize_t o, j
     cdef RealVec a = x + offsets[0], b = a, c = a, d = a
+    cdef size_t ahead = read_ahead(windows, shift, lanes * step) * sizeof(x[0])
     # One element, which the compiler keeps in a register.
     cdef double room[1]
     cdef Sum total = <Sum> room
@@ -21,9 +22,9 @@ cdef inline void add(
     if sources > 3:
         d = x + offsets[3]
     for o in range(windows):
-        fetch(a, shift * sizeof(a[0]))
+        fetch(a, ahead)
         if sources > 3:
-            fetch(d, shift * sizeof(d[0]))
+            fetch(d, ahead)
         for j in range(lanes):
             total[0] = 0 if first or apart else sums[j]
             if RealVec is f16_r:

@@ -1,7 +1,7 @@
 # Collecting what stands where indices point, window by window: the gradient of unpooling, for many channels.
 #
-# Each window reads its own elements in order and keeps those that its indices name. As in unpooling, an index that does
-# not lie in its own window is not met; those that were met are counted, and if any is missing, the caller has to gather.
+# Each window reads its own elements in order and keeps those that its indices name. As in unpooling, an index that
+# does not lie in its own window is not met; those that were met are counted, and if any is missing, the caller gathers.
 
 
 cdef void collect(
@@ -11,8 +11,9 @@ cdef void collect(
     """Keep the elements of one tap of some windows where the key is that of their place, and count them."""
     cdef Py_ssize_t o, j
     cdef bint here
+    cdef size_t ahead = read_ahead(windows, shift, lanes) * sizeof(x[0])
     for o in range(windows):
-        fetch(x, shift * sizeof(x[0]))
+        fetch(x, ahead)
         for j in range(lanes):
             here = stands[WordVec, Key](x, keys + j, key)
             line[j] = x[j] if here else line[j]

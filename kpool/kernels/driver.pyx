@@ -168,10 +168,17 @@ cdef Place place_of(const Move* job) noexcept nogil:
                  key_width=8 if job.wide_indices else 4, added=False, outputs=job.outputs, past_cache=False, found=0)
 
 
+cdef bint asking_pays(const Move* job) noexcept nogil:
+    """Whether the indices can name every place, and asking all taps of all windows costs less than following them."""
+    cdef const Geometry* g = &job.geometry
+    return ((job.wide_indices or g.plane <= INT32_PLANE)
+            and <double> g.windows * <double> g.taps <= 9 * <double> g.plane)
+
+
 cdef void run_scatter_last(Move* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef Place place
-    if job.wide_indices or g.plane <= INT32_PLANE:
+    if asking_pays(job):
         place = place_of(job)
         run_place(&place)
         if place.found == g.outer * g.inner * g.windows:
@@ -184,12 +191,11 @@ cdef void run_scatter_sum(Move* job) noexcept nogil:
 
 
 cdef bint collected(const Move* job) noexcept nogil:
-    """Gather by asking windows, where that pays; whether all indices were met."""
+    """Gather by asking windows, where there are channels enough for it; whether all indices were met."""
     cdef const Geometry* g = &job.geometry
     cdef Place place = place_of(job)
     cdef int64_t rows = pooled_rows(g)
-    # Going through wide windows that overlap costs more than to follow the indices.
-    if not job.windows_known or g.inner < BLOCK or g.windows * g.taps > 4 * g.plane:
+    if not job.windows_known or g.inner < BLOCK or not asking_pays(job):
         return False
     place.blocks = channel_blocks(rows, g.inner)
     place.past_cache = traffic(g, element_size(job.element)) > cache_size

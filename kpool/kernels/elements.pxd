@@ -99,11 +99,6 @@ ctypedef fused Real:
     float
     double
 
-# Everything whose sums need a wider type.
-ctypedef fused HalfVec:
-    f16_r
-    bf16_r
-
 # What sums are kept in: float32, or float64 for float64.
 ctypedef fused Sum:
     f32_r

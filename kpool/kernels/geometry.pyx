@@ -29,7 +29,7 @@ cdef extern from *:
 
 # An axis that is not there.
 cdef Axis POINT = Axis(size=1, pooled=1, taps=1, stride=1, dilation=1, before=0, after=0, adaptive=False,
-                      whole_begin=0, whole_end=1)
+                       whole_begin=0, whole_end=1)
 
 
 cdef int write_tuple(char* text, size_t size, const int64_t* values, int count) noexcept nogil:

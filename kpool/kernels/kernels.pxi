@@ -4,13 +4,13 @@ from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, u
 from libc.string cimport memset
 
 from kpool.kernels.elements cimport (
-    Element, HalfVec, Index, Key, Moved, Number, Real, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float, element_size,
-    f16_r, f32_r, f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r, i32_r, i64_r,
-    kp_bfloat, kp_half, u8_r, u16_r, u32_r, u64_r,
+    Element, Index, Key, Moved, Number, Real, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float,
+    element_size, f16_r, f32_r, f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r,
+    i32_r, i64_r, kp_bfloat, kp_half, u8_r, u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
-    INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, any_overlap, ceil_div, count_taps, covering_windows, overlaps, tap_on,
-    valid_taps, window_start,
+    INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, any_overlap, ceil_div, count_taps, covering_windows, overlaps,
+    tap_on, valid_taps, window_start,
 )
 from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
 

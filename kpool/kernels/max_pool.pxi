@@ -56,7 +56,7 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
-                if direct_pays(g, tile.block):
+                if direct_pays(g, tile.block, 2 * min(axis.taps, doublings(axis) * axis.stride)):
                     pool_directly[Vec, Tap](plane, x_end, best + gathered, taps + gathered, &known, g, &tile, window,
                                             keep)
                 else:

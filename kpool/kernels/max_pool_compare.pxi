@@ -63,10 +63,11 @@ cdef inline void take(
     cdef int16_t order[1]
     cdef Vec value = <Vec> value_room
     cdef Tap tap = <Tap> tap_room
+    cdef size_t ahead = read_ahead(windows, shift, lanes * step) * sizeof(x[0])
     for o in range(windows):
-        fetch(a, shift * sizeof(a[0]))
+        fetch(a, ahead)
         if sources > 3:
-            fetch(d, shift * sizeof(d[0]))
+            fetch(d, ahead)
         for j in range(lanes):
             tap[0] = tap_a
             if first:

@@ -17,8 +17,6 @@ cdef inline void pool_alike(
         lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])),
                           x_end - (x + seen.list.offsets[0]))
         windows = 1
-    if windows == 1:
-        shift = lanes * step
     take_list[Vec, Tap](best, taps, x, &seen.list, False, windows, shift, lanes, step, keep)
     while not seen.complete:
         list_more(seen, g)
@@ -29,7 +27,7 @@ cdef void pool_directly(
     Vec x, Vec x_end, Vec best, Tap taps, KnownTaps* known, const Geometry* g, const Tile* tile, int64_t* window,
     bint keep,
 ) noexcept nogil:
-    """Pool the windows of a tile. `x` is the plane; up to `x_end` there is something to read."""
+    """Pool the windows of a tile. `x` is the plane; up to `x_end` it can be read."""
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t windows
     window[2] = tile.first

@@ -19,7 +19,7 @@ cdef void put_offsets(
 
 
 cdef void find_origins(Index origins, const Geometry* g, const Tile* tile, const int64_t* window) noexcept nogil:
-    """For each of a tile's windows, in row `window` of the plane, the position of its first tap. May be in the padding."""
+    """Where each of a tile's windows, in row `window` of the plane, begins; that may be in the padding."""
     cdef const Axis* axis = &g.axes[2]
     cdef Py_ssize_t o, c, windows = tile.last - tile.first + 1
     cdef Py_ssize_t block = tile.block
@@ -103,7 +103,6 @@ cdef void max_pool_indices(const void* argument, int64_t begin, int64_t end) noe
     cdef int64_t indices[LINE]
     cdef int64_t row, position, count, width = 8 if job.wide_indices else 4
     cdef Tile tile
-    tile.begin = tile.end = 0
     for row in range(begin, end):
         window[0] = row // g.axes[1].pooled % g.axes[0].pooled
         window[1] = row % g.axes[1].pooled

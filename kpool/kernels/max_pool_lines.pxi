@@ -170,13 +170,7 @@ cdef void pool_whole_windows(
 
 cdef inline bint doubling_pays(const Axis* axis, int64_t block) noexcept nogil:
     """Whether all of a line's columns together cost less than the windows one by one."""
-    cdef int64_t steps = 1, reach = 2
-    if block < FEW_CHANNELS:
-        return True
-    while reach < axis.taps:
-        reach *= 2
-        steps += 1
-    return axis.taps > 2 and steps * axis.stride < axis.taps - 1
+    return block < FEW_CHANNELS or (axis.taps > 2 and doublings(axis) * axis.stride < axis.taps - 1)
 
 
 cdef void pool_by_lines(

@@ -21,7 +21,7 @@ cdef extern from *:
 
 
 cdef inline void place_items(Moved outputs, Key keys, const Place* job, int64_t begin, int64_t end) noexcept nogil:
-    """Choose the way to go. `outputs` and `keys` are there for their types."""
+    """Choose the way to go. `keys` is there for its type."""
     cdef int64_t found
     if job.geometry.inner < NARROW:
         found = place_by_bands[Moved, Key](outputs, keys, job, begin, end)

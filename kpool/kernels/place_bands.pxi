@@ -174,6 +174,7 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
         for tap in range(OFFSETS):
             table.positions[tap] = NOWHERE
     while number < end:
+        # Few channels are not cut into blocks.
         item = item_at(number, 1, g.inner, g.axes[0].size, g.axes[1].size)
         band = Band(plane=item.plane, d=item.d, h=item.h, rows=1, column=0, column_end=min(axis.size, capacity))
         if capacity >= axis.size:

@@ -23,8 +23,9 @@ cdef void place(
     """Put the elements with the right key into a line, `step` from window to window, and count those of each lane."""
     cdef Py_ssize_t o, j
     cdef bint here
+    cdef size_t ahead = read_ahead(windows, inner, lanes) * sizeof(elements[0])
     for o in range(windows):
-        fetch(elements, inner * sizeof(elements[0]))
+        fetch(elements, ahead)
         if alone:
             for j in range(lanes):
                 here = stands[WordVec, Key](elements, keys + j, key)
@@ -119,7 +120,7 @@ cdef inline bint written_whole(const Geometry* g, const Tile* tile, bint alone) 
 cdef inline void place_tile(
     Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, u32_r found,
 ) noexcept nogil:
-    """Put into a line, for the columns of a tile, what the windows over it have to give. `keys` is there for its type."""
+    """Put into a line what the windows over a tile's columns have to give. `keys` is there for its type."""
     cdef const Geometry* g = &job.geometry
     cdef Moved elements = <Moved> job.inputs
     cdef Key all_keys = <Key> job.keys

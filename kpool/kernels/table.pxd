@@ -21,7 +21,8 @@ cdef struct MaxPool:
     uint8_t* offsets        # NULL unless asked for
     bint past_cache         # what is read and written is larger than the cache
 
-# Putting elements back where they were: by offset (keys of 1 byte) or by index (4 or 8 bytes). Items are the rows of the unpooled side: outer x depth x height x `blocks` of channels.
+# Putting elements back where they were, or collecting them from there: by offset (keys of 1 byte; putting alone) or by
+# index (4 or 8 bytes). Items are the rows of the side that is written: outer x depth x height x `blocks` of channels.
 cdef struct Place:
     Geometry geometry
     Element element

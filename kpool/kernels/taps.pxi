@@ -1,10 +1,11 @@
-# Lists of the taps of a window, and what it costs to go by them.
+# Lists of the taps of a window, or of its rows or columns, and what it costs to go by them.
 
 cdef enum:
     LISTED = 32         # taps that a list holds
     SOURCES = 4         # the most taps that one loop takes
 
-# Taps of a window, in descending order: how far they are from the window's first one, and their numbers.
+# Elements of a window: how far they are from its first one. Those to be compared stand in descending order, with the
+# numbers of their taps.
 cdef struct TapList:
     int64_t offsets[LISTED + SOURCES]
     uint32_t numbers[LISTED + SOURCES]
@@ -96,8 +97,20 @@ cdef inline int64_t lanes_for(int64_t windows, int64_t step, int64_t vector, int
     return lanes if lanes * step <= readable else windows
 
 
-cdef inline bint direct_pays(const Geometry* g, int64_t channels) noexcept nogil:
-    """Whether windows are so small, or share so little, that taking each on its own costs less than going by lines."""
+cdef inline int64_t doublings(const Axis* axis) noexcept nogil:
+    """How many times a run of columns must double to be as long as a window."""
+    cdef int64_t steps = 0, reach = 1
+    while reach < axis.taps:
+        reach *= 2
+        steps += 1
+    return steps
+
+
+cdef inline bint direct_pays(const Geometry* g, int64_t channels, int64_t across) noexcept nogil:
+    """Whether windows are so small, or share so little, that taking each on its own costs less than going by lines.
+
+    By lines, each new column takes its rows, and each window `across` for its columns.
+    """
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t rows = g.taps // axis.taps
     cdef int64_t step = axis.size // axis.pooled if axis.adaptive else axis.stride
@@ -108,5 +121,4 @@ cdef inline bint direct_pays(const Geometry* g, int64_t channels) noexcept nogil
         return False
     if axis.pooled == 1 and rows >= SOURCES:
         return False
-    # By lines, the rows of each new column are taken, then two columns at a time, at twice the cost.
-    return g.taps <= step * rows + 2 * axis.taps + 3
+    return g.taps <= step * rows + across + 3

@@ -14,7 +14,6 @@ cdef extern from *:
     """
     #include <pthread.h>
     #include <stdint.h>
-    #include <unistd.h>
     #if defined(__SSE2__)
     #include <immintrin.h>
     typedef unsigned kp_floats;
@@ -30,7 +29,7 @@ cdef extern from *:
     #define kp_default_floats (*FE_DFL_ENV)
     #define kp_pause() __asm__ volatile ("" ::: "memory")
     #endif
-    /* About a microsecond. Yielding instead lets the system move the threads that work together onto one core. */
+    /* About a microsecond. Yielding instead made the system move the threads that work together onto one core. */
     static inline void kp_wait_a_little(void) {
         for (int i = 0; i < 40; i++) kp_pause();
     }
@@ -98,8 +97,8 @@ cdef int threads_per_call = 1
 
 # Below this many bytes a second thread costs more than it brings.
 cdef double WORTH_WAKING = 1 << 17
-# Microseconds, about, that a worker looks for another job, and that a caller waits for the last worker, before sleeping.
-cdef int LOOK = 60
+# Microseconds, about, that a worker looks for another job and a caller waits for the last worker before they sleep.
+cdef int LOOK = 20
 cdef int LINGER = 200
 # Chunks per thread: enough to even out unequal progress, few enough not to be felt.
 cdef int64_t CHUNKS = 4
@@ -144,8 +143,8 @@ cdef Job* job_with_a_seat() noexcept nogil:
 
 cdef void look_for_posts(int seen) noexcept nogil:
     """Return when a job has been posted since `seen` were, or after a while."""
-    cdef int i
-    for i in range(LOOK):
+    cdef int _
+    for _ in range(LOOK):
         if load(&posts) != seen:
             return
         wait_a_little()

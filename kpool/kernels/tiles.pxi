@@ -52,6 +52,14 @@ cdef extern from *:
     void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
     void finish_puts "kp_finish_puts" () noexcept nogil
 
+
+cdef inline Py_ssize_t read_ahead(Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t span) noexcept nogil:
+    """How many elements to ask for ahead per window, which reads `span` of them: not those that are skipped."""
+    if windows == 1:
+        return span
+    return shift if shift <= 4 * span else 0
+
+
 cdef enum:
     LINE = 2048         # elements of a line of columns, or of windows
     SPARE = 64          # elements behind a line that may be written for nothing
@@ -93,8 +101,9 @@ cdef inline Item item_at(
                 channel=block * channels // blocks, channel_end=(block + 1) * channels // blocks)
 
 
-cdef inline void go_on(Item* item, int64_t number, int64_t blocks, int64_t channels, int64_t depth,
-                      int64_t height) noexcept nogil:
+cdef inline void go_on(
+    Item* item, int64_t number, int64_t blocks, int64_t channels, int64_t depth, int64_t height,
+) noexcept nogil:
     """Go on to item `number`, the next one; without divisions where it is the next row."""
     if blocks > 1:
         item[0] = item_at(number, blocks, channels, depth, height)
