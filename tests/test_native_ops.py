@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import same_bits
 
 from kpool.tf.library import ops
 
@@ -247,6 +248,39 @@ def test_average_backward_of_shapes_that_do_not_fit(arguments, message, channels
     assert average_backward(**whole).shape == whole["shape"]
     with pytest.raises(FAILURE, match=message):
         average_backward(**{**whole, **arguments})
+
+
+@pytest.mark.parametrize("sums", [False, True])
+def test_windows_behind_the_unpooled_input(sums):
+    """Rows of 10 hold two of three windows, 5 apart; the last one begins at the first position that is not there."""
+    rows = window(sizes=(1, 2), strides=(1, 5), dilations=(1, 2))
+    indices = np.repeat(np.array([[[0, 5, 10], [10, 15, 19]]], "int32")[..., None], 32, -1)
+    gradients = tf.reshape(tf.range(2.0 * 10 * 32), (1, 2, 10, 32))
+    gathered = ops.kpool_max_unpool_backward(gradients, indices, sum_duplicates=True, **rows)
+    same_bits(
+        gathered.numpy(),
+        np.take_along_axis(gradients.numpy().reshape(1, 20, 32), indices.reshape(1, 6, 32), 1).reshape(1, 2, 3, 32),
+    )
+    indices[0, 1, 2, 31] = 20
+    with pytest.raises(FAILURE, match=r"`indices` must lie in \[0, 20\), .* Received: indices\[0, 1, 2, 31\]=20"):
+        ops.kpool_max_unpool_backward(gradients, indices, sum_duplicates=sums, **rows)
+
+
+@pytest.mark.parametrize("stride", [8, 2**31 - 1])
+def test_strides_that_lead_nowhere(stride):
+    """One window, however far the next one would be."""
+    whole, x = window(sizes=(8, 8), strides=(stride, stride)), image(1, 8, 8, 32)
+    results = ops.kpool_max_pool(x, num_indices=1, num_offsets=1, Tindices=tf.int32, **whole)
+    size = tf.constant(x.shape, tf.int64)
+    same_bits(results.outputs.numpy()[0, 0, 0], x.numpy().max((0, 1, 2)))
+    back = ops.kpool_max_pool_backward(results.outputs, results.offsets[0], size, **whole)
+    gathered = ops.kpool_max_unpool_backward(back, results.indices[0], sum_duplicates=False, **whole)
+    same_bits(gathered.numpy(), results.outputs.numpy())
+    restored = ops.kpool_max_unpool(gathered, results.indices[0], size[1:3], sum_duplicates=False, **whole)
+    same_bits(restored.numpy(), back.numpy())
+    means = ops.kpool_average_pool(x, count_include_pad=False, divisor_override=0, **whole)
+    shares = ops.kpool_average_pool_backward(means, size, count_include_pad=False, divisor_override=0, **whole)
+    same_bits(tf.reduce_max(shares, (1, 2)).numpy(), (means / 64).numpy()[:, 0, 0])
 
 
 def test_averages_without_elements():

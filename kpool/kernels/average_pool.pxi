@@ -68,7 +68,7 @@ cdef void sum_directly(
 ) noexcept nogil:
     """Sum the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read."""
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t row = first_row(g, window)
     cdef int64_t o = tile.first, windows, lanes, first, last, k, at, begun = 0
     cdef TapList rows
     next_rows(&rows, &begun, g, window)
@@ -93,7 +93,7 @@ cdef void sum_rows(
 ) noexcept nogil:
     """Sum a tile's columns over the rows of a window. `x` is the plane."""
     cdef int64_t width = tile.end - tile.begin, lanes = tile.block, k = 0
-    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t row = first_row(g, window)
     cdef TapList rows
     cdef bint started = False
     x += (row * g.axes[2].size + tile.begin) * g.inner + tile.channel
@@ -146,7 +146,7 @@ cdef void sum_by_lines(
         tile.begin = begin
         tile.end = min(end, begin + LINE // tile.block)
         sum_rows[RealVec, Sum](x, columns, g, tile, window)
-        find_whole_windows(tile, axis)
+        find_whole_windows_of_tile(tile, axis)
         o = tile.first
         while o <= tile.last:
             windows = tile.whole_end - o if tile.whole_begin <= o < tile.whole_end else 1

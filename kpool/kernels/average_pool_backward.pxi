@@ -114,7 +114,7 @@ cdef void sum_shares(
     while first <= last:
         tile.first = first
         tile.last = min(last, first + LINE // tile.block - 1)
-        find_whole_windows(tile, axis)
+        find_whole_windows_of_tile(tile, axis)
         started = False
         for window[0] in range(first_d, last_d + 1):
             for window[1] in range(first_h, last_h + 1):

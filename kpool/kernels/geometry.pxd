@@ -91,7 +91,10 @@ cdef inline int64_t window_start(const Axis* axis, int64_t window) noexcept nogi
 
 
 cdef inline void valid_taps(const Axis* axis, int64_t window, int64_t* first, int64_t* last) noexcept nogil:
-    """The first and the last tap of a window that lie inside the input. There is always one."""
+    """The first and the last tap of a window that lie inside the input.
+
+    There is always one, but for a window behind an `output_size` that unpooling was given: its last tap is -1.
+    """
     cdef int64_t start
     first[0] = 0
     last[0] = axis.taps - 1
@@ -103,7 +106,7 @@ cdef inline void valid_taps(const Axis* axis, int64_t window, int64_t* first, in
         return
     if start < 0:
         first[0] = ceil_div(-start, axis.dilation)
-    last[0] = min(last[0], (axis.size - 1 - start) // axis.dilation)
+    last[0] = min(last[0], (axis.size - 1 - start) // axis.dilation) if start < axis.size else -1
 
 
 cdef inline int64_t count_taps(const Axis* axis, int64_t window, bint with_padding) noexcept nogil:

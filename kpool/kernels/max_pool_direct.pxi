@@ -7,7 +7,7 @@ cdef inline void pool_alike(
 ) noexcept nogil:
     """Pool some windows of a tile, from `window` on, that have the same taps in the input. `x` is the plane."""
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t row = first_row(g, window)
     cdef int64_t lanes = tile.block, step = 1, shift = axis.stride * g.inner
     cdef WindowTaps* seen = taps_in_input(known, g, window)
     cdef bint started = False

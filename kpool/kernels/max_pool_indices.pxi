@@ -23,7 +23,7 @@ cdef void find_origins(Index origins, const Geometry* g, const Tile* tile, const
     cdef const Axis* axis = &g.axes[2]
     cdef Py_ssize_t o, c, windows = tile.last - tile.first + 1
     cdef Py_ssize_t block = tile.block
-    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t row = first_row(g, window)
     cdef int64_t base = row * axis.size + window_start(axis, tile.first)
     cdef int32_t narrow = <int32_t> base, narrow_step = <int32_t> axis.stride
     if block == 1 and not axis.adaptive:

@@ -14,7 +14,7 @@ cdef void pool_rows(
     """The best of each of a tile's columns over the rows of a window, the last of them first. `x` is the plane."""
     cdef int64_t first_d, last_d, first_h, last_h, kd, kh
     cdef int64_t columns = tile.end - tile.begin, lanes = tile.block
-    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t row = first_row(g, window)
     cdef TapList rows
     cdef bint started = False
     x += (row * g.axes[2].size + tile.begin) * g.inner + tile.channel
@@ -193,7 +193,7 @@ cdef void pool_by_lines(
         tile.begin = begin
         tile.end = min(end, begin + LINE // tile.block)
         pool_rows[Vec, Tap](x, columns, column_taps, g, tile, window, keep)
-        find_whole_windows(tile, axis)
+        find_whole_windows_of_tile(tile, axis)
         whole_begin, whole_end = tile.whole_begin, tile.whole_end
         if not doubling_pays(axis, tile.block):
             whole_begin = whole_end = tile.last + 1

@@ -46,30 +46,6 @@ cdef inline void find_positions(TapTable* table, const Geometry* g, const int64_
                 tap += 1
 
 
-cdef inline void put_line(
-    Moved outputs, Moved line, int64_t columns, int64_t block, int64_t inner, bint past_cache,
-) noexcept nogil:
-    """Write a line, in which the half types stand as float32."""
-    cdef uint16_t halves[LINE]
-    cdef f32_r sums = <f32_r> line
-    cdef Py_ssize_t j, count
-    if Moved is f16_r or Moved is bf16_r:
-        # A line of float32 can be twice as long as one of halves.
-        while columns > 0:
-            count = min(columns, LINE // block)
-            for j in range(count * block):
-                if Moved is f16_r:
-                    halves[j] = half_from_float(sums[j])
-                else:
-                    halves[j] = bfloat_from_float(sums[j])
-            put_lanes(<char*> outputs, halves, count, block, inner, 2, past_cache)
-            outputs += count * inner
-            sums += count * block
-            columns -= count
-    else:
-        put_lanes(<char*> outputs, line, columns, block, inner, sizeof(line[0]), past_cache)
-
-
 cdef inline int64_t scatter(
     Moved line, Moved elements, Key keys, const TapTable* table, int64_t origin, int64_t step, int64_t size,
     Py_ssize_t windows, Py_ssize_t inner,
@@ -111,7 +87,7 @@ cdef int64_t scatter_windows(
 ) noexcept nogil:
     """Send the windows of a row, from `window` to the `last`, to a band that begins at position `begin`."""
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t row = window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+    cdef int64_t row = first_row(g, window)
     cdef int64_t windows, at, origin = -begin, found = 0
     while window[2] <= last:
         windows = last + 1 - window[2]

@@ -166,7 +166,7 @@ cdef int64_t place_by_lanes(Moved outputs, Key keys, const Place* job, int64_t b
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end)
             while next_columns(&tile, axis):
-                find_whole_windows(&tile, axis)
+                find_whole_windows_of_tile(&tile, axis)
                 place_tile[Moved, Key](<Moved> line, NULL, job, &tile, &item, found)
                 position = (item.row * axis.size + tile.begin) * g.inner + tile.channel
                 put_line[Moved](outputs + position, <Moved> line, tile.end - tile.begin, tile.block, g.inner,

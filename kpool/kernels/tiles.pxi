@@ -119,6 +119,11 @@ cdef inline void go_on(
         item.plane += 1
 
 
+cdef inline int64_t first_row(const Geometry* g, const int64_t* window) noexcept nogil:
+    """The row of the plane in which a window's first tap lies; it may be one of the padding."""
+    return window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
+
+
 cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
     """Columns from the first tap of a window to the last, of the largest if they differ."""
     return (axis.taps - 1) * axis.dilation + 1
@@ -173,7 +178,7 @@ cdef inline bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
     return True
 
 
-cdef inline void find_whole_windows(Tile* tile, const Axis* axis) noexcept nogil:
+cdef inline void find_whole_windows_of_tile(Tile* tile, const Axis* axis) noexcept nogil:
     """Note which of the tile's windows lie in its columns with all their taps; an empty range at its end if none do."""
     cdef int64_t room = tile.end - 1 - (axis.taps - 1) * axis.dilation + axis.before
     tile.whole_begin = max(axis.whole_begin, tile.first)
@@ -214,3 +219,27 @@ cdef inline void put_lanes(
         return
     for i in range(count):
         put(to + i * inner * width, <const char*> lanes + i * block * width, block * width, past_cache)
+
+
+cdef inline void put_line(
+    Moved outputs, Moved line, int64_t columns, int64_t block, int64_t inner, bint past_cache,
+) noexcept nogil:
+    """Write a line, in which the half types stand as float32."""
+    cdef uint16_t halves[LINE]
+    cdef f32_r sums = <f32_r> line
+    cdef Py_ssize_t j, count
+    if Moved is f16_r or Moved is bf16_r:
+        # A line of float32 can be twice as long as one of halves.
+        while columns > 0:
+            count = min(columns, LINE // block)
+            for j in range(count * block):
+                if Moved is f16_r:
+                    halves[j] = half_from_float(sums[j])
+                else:
+                    halves[j] = bfloat_from_float(sums[j])
+            put_lanes(<char*> outputs, halves, count, block, inner, 2, past_cache)
+            outputs += count * inner
+            sums += count * block
+            columns -= count
+    else:
+        put_lanes(<char*> outputs, line, columns, block, inner, sizeof(line[0]), past_cache)
