@@ -21,7 +21,7 @@ cdef inline int64_t alike_until(const AveragePool* job, int64_t o, int64_t end) 
     cdef const Axis* axis = &job.geometry.axes[2]
     if job.divisor_override > 0:
         return end
-    return min(end, axis.whole_end) if axis.whole_begin <= o < axis.whole_end else o + 1
+    return o + alike_windows(axis, o, end - 1)
 
 
 cdef inline void divide(Sum sums, const AveragePool* job, const Tile* tile, int64_t* window) noexcept nogil:
@@ -109,7 +109,7 @@ cdef void sum_columns(
     Sum columns, Sum sums, const Axis* axis, const Tile* tile, int64_t o, int64_t windows, bint started,
 ) noexcept nogil:
     """Sum some windows of a tile, from `o` on, that have the same taps, over its columns."""
-    cdef int64_t first, last, k, c
+    cdef int64_t first, last, k
     cdef int64_t step = axis.stride * tile.block
     cdef TapList taps
     if not taps_of(axis, tile, o, &first, &last):
@@ -123,9 +123,7 @@ cdef void sum_columns(
         taps.count += 1
         if taps.count == LISTED or k == last:
             end_list(&taps)
-            if tile.block >= FEW_CHANNELS or windows == 1:
-                add_list[Sum, Sum](sums, columns, &taps, started, windows, step, tile.block, 1, False)
-            elif axis.stride == 1:
+            if axis.stride == 1:
                 add_list[Sum, Sum](sums, columns, &taps, started, 1, 0, windows * tile.block, 1, False)
             elif tile.block == 1:
                 add_list[Sum, Sum](sums, columns, &taps, started, 1, 0, windows, step, False)

@@ -99,6 +99,10 @@ cdef double traffic(const Geometry* g, double width) noexcept nogil:
     return <double> (g.outer * g.inner) * <double> (g.plane + g.windows) * width
 
 
+cdef bint is_past_cache(const Geometry* g, Element element) noexcept nogil:
+    return traffic(g, element_size(element)) > cache_size
+
+
 cdef void run(Work work, const void* job, const Geometry* g, int64_t items, double cost) noexcept nogil:
     # Tensors without elements may have axes too long to walk.
     if g.outer > 0 and g.inner > 0:
@@ -115,7 +119,7 @@ cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = pooled_rows(g)
     job.blocks = channel_blocks(rows, g.inner)
-    job.past_cache = traffic(g, element_size(job.element)) > cache_size
+    job.past_cache = is_past_cache(g, job.element)
     run(kernels.max_pool, job, g, rows * job.blocks, pooling_cost(g, job.element))
 
 
@@ -124,7 +128,7 @@ cdef void run_place(Place* job) noexcept nogil:
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
     cdef double size = traffic(g, element_size(job.element))
     job.blocks = channel_blocks(rows, g.inner)
-    job.past_cache = size > cache_size
+    job.past_cache = is_past_cache(g, job.element)
     job.found = 0
     run(kernels.place_back, job, g, rows * job.blocks, size)
 
@@ -144,7 +148,7 @@ cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = pooled_rows(g)
     job.blocks = channel_blocks(rows, g.inner)
-    job.past_cache = traffic(g, element_size(job.element)) > cache_size
+    job.past_cache = is_past_cache(g, job.element)
     run(kernels.average_pool, job, g, rows * job.blocks, pooling_cost(g, job.element))
 
 
@@ -152,7 +156,7 @@ cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
     job.blocks = channel_blocks(rows, g.inner)
-    job.past_cache = traffic(g, element_size(job.element)) > cache_size
+    job.past_cache = is_past_cache(g, job.element)
     run(kernels.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
 
 
@@ -198,7 +202,7 @@ cdef bint collected(const Move* job) noexcept nogil:
     if not job.windows_known or g.inner < BLOCK or not asking_pays(job):
         return False
     place.blocks = channel_blocks(rows, g.inner)
-    place.past_cache = traffic(g, element_size(job.element)) > cache_size
+    place.past_cache = is_past_cache(g, job.element)
     run(kernels.collect_back, &place, g, rows * place.blocks, traffic(g, element_size(job.element)))
     return place.found == g.outer * g.inner * g.windows
 

@@ -93,7 +93,7 @@ cdef int64_t scatter_windows(
         windows = last + 1 - window[2]
         at = window[2] * g.inner
         if Key is u8_r:
-            windows = min(windows, axis.whole_end - window[2]) if axis.whole_begin <= window[2] < axis.whole_end else 1
+            windows = alike_windows(axis, window[2], last)
             find_positions(table, g, window)
             origin = row * axis.size + window_start(axis, window[2]) - begin
         if g.inner == 1:
