@@ -5,6 +5,11 @@
 # sides and not with its area. The order of additions is the same either way, and in both layouts.
 
 
+cdef enum:
+    RUNS = 4                # neighbouring runs of columns that make the next longer one
+    AVERAGE_LINES = ROWS_TOGETHER + 4
+
+
 cdef inline double divisor_of(const AveragePool* job, const int64_t* window) noexcept nogil:
     """What the sum over a window is divided by."""
     cdef double count = 1
@@ -44,11 +49,15 @@ cdef inline void divide(Sum sums, const AveragePool* job, const Tile* tile, int6
         window[2] = end
 
 
-cdef inline bint next_rows(TapList* rows, int64_t* k, const Geometry* g, const int64_t* window) noexcept nogil:
-    """List the next rows of a window that lie in the input, from row `k` of its rows on; whether there are any."""
-    cdef int64_t first_d, last_d, first_h, last_h, kd, kh, row
+cdef inline bint next_rows(
+    TapList* rows, int64_t* k, const Geometry* g, const int64_t* window, int64_t first_h, int64_t last_h,
+) noexcept nogil:
+    """List the next of a window's rows from `first_h` to `last_h` in each of its slices; whether there are any.
+
+    The rows are counted from the window's first; `k` says how many have been listed.
+    """
+    cdef int64_t first_d, last_d, kd, kh, row
     valid_taps(&g.axes[0], window[0], &first_d, &last_d)
-    valid_taps(&g.axes[1], window[1], &first_h, &last_h)
     rows.count = 0
     while rows.count < LISTED and k[0] < (last_d - first_d + 1) * (last_h - first_h + 1):
         kd = first_d + k[0] // (last_h - first_h + 1)
@@ -71,7 +80,8 @@ cdef void sum_directly(
     cdef int64_t row = first_row(g, window)
     cdef int64_t o = tile.first, windows, lanes, first, last, k, at, begun = 0
     cdef TapList rows
-    next_rows(&rows, &begun, g, window)
+    valid_taps(&g.axes[1], window[1], &first, &last)
+    next_rows(&rows, &begun, g, window, first, last)
     while o <= tile.last:
         windows = alike_windows(axis, o, tile.last)
         valid_taps(axis, o, &first, &last)
@@ -89,20 +99,33 @@ cdef void sum_directly(
 
 
 cdef void sum_rows(
-    RealVec x, Sum columns, const Geometry* g, const Tile* tile, const int64_t* window,
+    RealVec x, Sum columns, const Geometry* g, const Tile* tile, const int64_t* window, int64_t first_h,
+    int64_t last_h, bint started,
 ) noexcept nogil:
-    """Sum a tile's columns over the rows of a window. `x` is the plane."""
+    """Add the rows of a window from `first_h` to `last_h` to the sums of a tile's columns. `x` is the plane."""
     cdef int64_t width = tile.end - tile.begin, lanes = tile.block, k = 0
     cdef int64_t row = first_row(g, window)
     cdef TapList rows
-    cdef bint started = False
     x += (row * g.axes[2].size + tile.begin) * g.inner + tile.channel
     if lanes == g.inner:
         lanes *= width
         width = 1
-    while next_rows(&rows, &k, g, window):
+    while next_rows(&rows, &k, g, window, first_h, last_h):
         add_list[Sum, RealVec](columns, x, &rows, started, width, max(lanes, g.inner), lanes, 1, False)
         started = True
+
+
+cdef inline void add_columns(
+    Sum columns, Sum sums, const TapList* taps, const Axis* axis, const Tile* tile, int64_t windows, bint started,
+) noexcept nogil:
+    """Add listed columns to some windows, which follow each other evenly."""
+    cdef int64_t step = axis.stride * tile.block
+    if axis.stride == 1:
+        add_list[Sum, Sum](sums, columns, taps, started, 1, 0, windows * tile.block, 1, False)
+    elif tile.block == 1:
+        add_list[Sum, Sum](sums, columns, taps, started, 1, 0, windows, step, False)
+    else:
+        add_list[Sum, Sum](sums, columns, taps, started, windows, step, tile.block, 1, False)
 
 
 cdef void sum_columns(
@@ -110,7 +133,6 @@ cdef void sum_columns(
 ) noexcept nogil:
     """Sum some windows of a tile, from `o` on, that have the same taps, over its columns."""
     cdef int64_t first, last, k
-    cdef int64_t step = axis.stride * tile.block
     cdef TapList taps
     if not taps_of(axis, tile, o, &first, &last):
         if not started:
@@ -123,44 +145,94 @@ cdef void sum_columns(
         taps.count += 1
         if taps.count == LISTED or k == last:
             end_list(&taps)
-            if axis.stride == 1:
-                add_list[Sum, Sum](sums, columns, &taps, started, 1, 0, windows * tile.block, 1, False)
-            elif tile.block == 1:
-                add_list[Sum, Sum](sums, columns, &taps, started, 1, 0, windows, step, False)
-            else:
-                add_list[Sum, Sum](sums, columns, &taps, started, windows, step, tile.block, 1, False)
+            add_columns[Sum](columns, sums, &taps, axis, tile, windows, started)
             started = True
             taps.count = 0
+
+
+cdef void sum_wide_columns(Sum line, Sum spare, Sum sums, const Axis* axis, const Tile* tile) noexcept nogil:
+    """Sum a tile's windows by runs of 1, 4, 16, ... neighbouring columns, at most three of each to a window.
+
+    The line begins with the first window's first column; those in the padding are zeros, made here. Destroys the line.
+    """
+    cdef int64_t i, reach = 1, at = 0, left = axis.taps, block = tile.block, start = window_start(axis, tile.first)
+    cdef int64_t windows = tile.last - tile.first + 1, step
+    cdef Py_ssize_t count = ((windows - 1) * axis.stride + reach_of(axis)) * block
+    cdef Sum swap
+    cdef TapList taps
+    cdef bint started = False
+    zero_sums[Sum](line, (tile.begin - start) * block)
+    zero_sums[Sum](line + (tile.end - start) * block, count - (tile.end - start) * block)
+    while True:
+        step = reach * axis.dilation * block
+        taps.count = <int> (left % RUNS)
+        for i in range(taps.count):
+            taps.offsets[i] = at
+            at += step
+        left //= RUNS
+        if taps.count > 0:
+            end_list(&taps)
+            add_columns[Sum](line, sums, &taps, axis, tile, windows, started)
+            started = True
+        if left == 0:
+            return
+        taps.count = RUNS
+        for i in range(RUNS):
+            taps.offsets[i] = i * step
+        end_list(&taps)
+        count -= (RUNS - 1) * step
+        add_list[Sum, Sum](spare, line, &taps, False, 1, 0, count, 1, False)
+        reach *= RUNS
+        swap, line, spare = line, spare, line
+
+
+cdef inline int64_t room_for_padding(const Axis* axis, const Tile* tile) noexcept nogil:
+    """Elements of a tile's line in front of its columns: the padding, where windows are wide."""
+    return (tile.begin - window_start(axis, tile.first)) * tile.block if is_wide(axis) else 0
+
+
+cdef void sum_windows(
+    Sum line, Sum spare, Sum sums, const Axis* axis, Tile* tile, bint started,
+) noexcept nogil:
+    """Sum a tile's windows over its columns, which stand behind `room_for_padding`."""
+    cdef int64_t o = tile.first, windows
+    if is_wide(axis):
+        sum_wide_columns[Sum](line, spare, sums, axis, tile)
+        return
+    find_whole_windows_of_tile(tile, axis)
+    while o <= tile.last:
+        windows = tile.whole_end - o if tile.whole_begin <= o < tile.whole_end else 1
+        sum_columns[Sum](line, sums + (o - tile.first) * tile.block, axis, tile, o, windows, started)
+        o += windows
 
 
 cdef void sum_by_lines(
     RealVec x, Sum columns, Sum sums, const Geometry* g, Tile* tile, const int64_t* window,
 ) noexcept nogil:
-    """Sum the windows of a tile, whose columns are taken in pieces if a line does not hold them all."""
+    """Sum the windows of a tile, whose columns are taken in pieces if a line does not hold them all.
+
+    `columns` has room for two lines.
+    """
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t begin = tile.begin, end = tile.end, o, windows
+    cdef int64_t begin = tile.begin, end = tile.end, first_h, last_h
     cdef bint started = False
+    valid_taps(&g.axes[1], window[1], &first_h, &last_h)
+    # Only a tile of one window comes in pieces.
     while begin < end:
         tile.begin = begin
         tile.end = min(end, begin + LINE // tile.block)
-        sum_rows[RealVec, Sum](x, columns, g, tile, window)
-        find_whole_windows_of_tile(tile, axis)
-        o = tile.first
-        while o <= tile.last:
-            windows = tile.whole_end - o if tile.whole_begin <= o < tile.whole_end else 1
-            sum_columns[Sum](columns, sums + (o - tile.first) * tile.block, axis, tile, o, windows, started)
-            o += windows
-        # Only a tile of one window comes in pieces.
+        sum_rows[RealVec, Sum](x, columns + room_for_padding(axis, tile), g, tile, window, first_h, last_h, False)
+        sum_windows[Sum](columns, columns + LINE, sums, axis, tile, started)
         started = True
         begin = tile.end
 
 
 cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
-    """Work off items of the pooled side. Results gather in a line for as long as they follow each other in memory."""
+    """Work off items of one row of windows. Results gather in a line while they follow each other in memory."""
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef RealVec x = <RealVec> job.inputs, plane, x_end = x + g.outer * g.plane * g.inner
-    cdef Sum columns = lines, sums = lines + LINE
+    cdef Sum columns = lines, sums = lines + 2 * LINE
     cdef int64_t window[MAX_RANK]
     cdef int64_t number, results, position = 0, gathered = 0
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
@@ -173,7 +245,7 @@ cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int6
         window[1] = item.h
         plane = x + item.plane * g.plane * g.inner
         while item.channel < item.channel_end:
-            first_tile(&tile, axis, item.channel, item.channel_end)
+            first_tile(&tile, axis, item.channel, item.channel_end, is_wide(axis))
             while next_windows(&tile, axis):
                 results = (tile.last - tile.first + 1) * tile.block
                 if gathered + results > LINE or tile.block < g.inner:
@@ -182,7 +254,7 @@ cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int6
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
-                if g.taps <= SOURCES * axis.taps and direct_pays(g, tile.block, axis.taps):
+                if not is_wide(axis) and g.taps <= SOURCES * axis.taps and direct_pays(g, tile.block, axis.taps):
                     sum_directly[RealVec, Sum](plane, x_end, sums + gathered, g, &tile, window)
                 else:
                     sum_by_lines[RealVec, Sum](plane, columns, sums + gathered, g, &tile, window)
@@ -198,14 +270,21 @@ cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int6
         finish_puts()
 
 
+cdef void average_some(RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
+    if job.rows > 1:
+        average_groups[RealVec, Sum](outputs, lines, job, begin, end)
+    else:
+        average_items[RealVec, Sum](outputs, lines, job, begin, end)
+
+
 cdef void average_pool(const void* argument, int64_t begin, int64_t end) noexcept nogil:
     cdef const AveragePool* job = <const AveragePool*> argument
-    cdef double lines[2 * LINE + SPARE]
+    cdef double lines[AVERAGE_LINES * LINE + SPARE]
     if job.element == Element.FLOAT16:
-        average_items[f16_r, f32_r](<f16_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some[f16_r, f32_r](<f16_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.BFLOAT16:
-        average_items[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.FLOAT32:
-        average_items[f32_r, f32_r](<f32_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some[f32_r, f32_r](<f32_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.FLOAT64:
-        average_items[f64_r, f64_r](<f64_r> job.outputs, <f64_r> lines, job, begin, end)
+        average_some[f64_r, f64_r](<f64_r> job.outputs, <f64_r> lines, job, begin, end)

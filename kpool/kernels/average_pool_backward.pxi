@@ -149,7 +149,7 @@ cdef void average_items_backward(
         if number > begin:
             go_on(&item, number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
         while item.channel < item.channel_end:
-            first_tile(&tile, axis, item.channel, item.channel_end)
+            first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_columns(&tile, axis):
                 results = (tile.end - tile.begin) * tile.block
                 if gathered + results > LINE or tile.block < g.inner:

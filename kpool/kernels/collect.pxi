@@ -70,7 +70,7 @@ cdef inline void collect_items(WordVec outputs, Key keys, const Place* job, int6
         window[0] = item.d
         window[1] = item.h
         while item.channel < item.channel_end:
-            first_tile(&tile, axis, item.channel, item.channel_end)
+            first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_windows(&tile, axis):
                 position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
                 collect_tile[WordVec, Key](<WordVec> line, x + item.plane * g.plane * g.inner, keys + position, found,

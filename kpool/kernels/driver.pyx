@@ -6,8 +6,8 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
 from kpool.kernels.elements cimport Element, element_size
-from kpool.kernels.geometry cimport INT32_PLANE, Geometry, any_overlap
-from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
+from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, any_overlap
+from kpool.kernels.table cimport ROWS_TOGETHER, WIDEST, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
 from kpool.kernels.threads cimport Work, parallel_for
 
 cdef extern from *:
@@ -47,6 +47,7 @@ cdef extern from *:
 cdef enum:
     ENOUGH_ITEMS = 64       # to keep any pool busy
     BLOCK = 32              # channels that are worth an item of their own
+    FEWEST_TOGETHER = 4     # rows of windows that are worth taking together
 
 # The instruction sets that this processor has, least first. Each is a module of its own, compiled for it.
 LEVELS = ("baseline", "avx2", "avx512")[: usable_levels()]
@@ -115,12 +116,28 @@ cdef double pooling_cost(const Geometry* g, Element element) noexcept nogil:
     return max(reads, traffic(g, 1)) * element_size(element)
 
 
+cdef int64_t rows_together(const Geometry* g) noexcept nogil:
+    """How many rows of windows to take together, where windows are tall and share most of their rows."""
+    cdef const Axis* axis = &g.axes[1]
+    cdef int64_t rows = min(<int64_t> ROWS_TOGETHER, min(axis.pooled, axis.taps // (2 * axis.stride)))
+    if g.axes[0].taps > 1 or axis.adaptive or axis.dilation > 1 or g.axes[2].taps * g.axes[2].dilation > WIDEST:
+        return 1
+    return rows if rows >= FEWEST_TOGETHER else 1
+
+
+cdef int64_t groups(const Geometry* g, int64_t rows) noexcept nogil:
+    """How many such groups there are."""
+    return g.outer * g.axes[0].pooled * ((g.axes[1].pooled + rows - 1) // rows)
+
+
 cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
-    cdef int64_t rows = pooled_rows(g)
-    job.blocks = channel_blocks(rows, g.inner)
+    cdef int64_t items
+    job.rows = rows_together(g)
+    items = groups(g, job.rows)
+    job.blocks = channel_blocks(items, g.inner)
     job.past_cache = is_past_cache(g, job.element)
-    run(kernels.max_pool, job, g, rows * job.blocks, pooling_cost(g, job.element))
+    run(kernels.max_pool, job, g, items * job.blocks, pooling_cost(g, job.element))
 
 
 cdef void run_place(Place* job) noexcept nogil:
@@ -146,15 +163,18 @@ cdef void run_max_pool_indices(const MaxPoolIndices* job) noexcept nogil:
 
 cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
-    cdef int64_t rows = pooled_rows(g)
-    job.blocks = channel_blocks(rows, g.inner)
+    cdef int64_t items
+    job.rows = rows_together(g)
+    items = groups(g, job.rows)
+    job.blocks = channel_blocks(items, g.inner)
     job.past_cache = is_past_cache(g, job.element)
-    run(kernels.average_pool, job, g, rows * job.blocks, pooling_cost(g, job.element))
+    run(kernels.average_pool, job, g, items * job.blocks, pooling_cost(g, job.element))
 
 
 cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
+    job.rows = 1
     job.blocks = channel_blocks(rows, g.inner)
     job.past_cache = is_past_cache(g, job.element)
     run(kernels.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))

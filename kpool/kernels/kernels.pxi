@@ -1,7 +1,10 @@
 # All kernels of one instruction set: included by a module that is compiled for it.
 from cpython.pycapsule cimport PyCapsule_New
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.math cimport INFINITY
+from libc.stdint cimport (
+    INT8_MIN, INT16_MIN, INT32_MIN, INT64_MIN, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
+)
+from libc.string cimport memcpy, memset
 
 from kpool.kernels.elements cimport (
     Element, Index, Key, Moved, Number, Real, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float,
@@ -9,10 +12,12 @@ from kpool.kernels.elements cimport (
     i32_r, i64_r, kp_bfloat, kp_half, u8_r, u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
-    INT32_PLANE, MAX_RANK, OFFSET_TAPS, Axis, Geometry, any_overlap, ceil_div, count_taps, covering_windows, overlaps,
+    INT32_PLANE, MAX_RANK, Axis, Geometry, any_overlap, ceil_div, count_taps, covering_windows, overlaps,
     tap_on, valid_taps, window_start,
 )
-from kpool.kernels.table cimport AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
+from kpool.kernels.table cimport (
+    ROWS_TOGETHER, WIDEST, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place,
+)
 
 include "tiles.pxi"
 include "taps.pxi"
@@ -20,11 +25,13 @@ include "max_pool_indices.pxi"
 include "max_pool_compare.pxi"
 include "max_pool_direct.pxi"
 include "max_pool_lines.pxi"
+include "max_pool_groups.pxi"
 include "max_pool.pxi"
 include "place.pxi"
 include "collect.pxi"
 include "average_pool_sums.pxi"
 include "average_pool.pxi"
+include "average_pool_groups.pxi"
 include "average_pool_backward.pxi"
 include "move.pxi"
 

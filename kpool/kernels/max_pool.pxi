@@ -1,26 +1,8 @@
 # Max pooling forward, with or without indices, for every element type.
 
 
-cdef inline void put_windows(
-    Vec best, Tap taps, int64_t* origins, const MaxPool* job, int64_t position, int64_t windows, int64_t block,
-) noexcept nogil:
-    """Write what windows gave, from element `position` of the results on. Destroys the origins."""
-    cdef const Geometry* g = &job.geometry
-    cdef int64_t inner = g.inner, width = 8 if job.wide_indices else 4
-    put_lanes(<char*> job.outputs + position * sizeof(best[0]), best, windows, block, inner, sizeof(best[0]),
-              job.past_cache)
-    if job.offsets != NULL:
-        put_offsets[Tap](job.offsets + position, taps, windows, block, inner)
-    if job.indices != NULL:
-        if job.wide_indices:
-            add_positions[i64_r, Tap](<i64_r> origins, taps, g, windows * block)
-        else:
-            add_positions[i32_r, Tap](<i32_r> origins, taps, g, windows * block)
-        put_lanes(<char*> job.indices + position * width, origins, windows, block, inner, width, job.past_cache)
-
-
 cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
-    """Work off items. `taps` is there for its type.
+    """Work off items of one row of windows. `taps` is there for its type.
 
     Results gather in a line for as long as they follow each other in memory, over as many rows as there is room for.
     """
@@ -34,7 +16,7 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
     cdef Vec x_end = x + g.outer * g.plane * g.inner
     cdef int64_t window[MAX_RANK]
     cdef int64_t number, results, position = 0, gathered = 0
-    cdef bint keep = job.indices != NULL or job.offsets != NULL
+    cdef bint keep = job.indices != NULL or job.offsets != NULL, lines_keep = taps_needed[Vec](x, job)
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
     cdef Tile tile
     cdef KnownTaps known
@@ -48,7 +30,7 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
         window[1] = item.h
         plane = x + item.plane * g.plane * g.inner
         while item.channel < item.channel_end:
-            first_tile(&tile, axis, item.channel, item.channel_end)
+            first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_windows(&tile, axis):
                 results = (tile.last - tile.first + 1) * tile.block
                 if gathered + results > LINE or tile.block < g.inner:
@@ -61,11 +43,8 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
                                             keep)
                 else:
                     pool_by_lines[Vec, Tap](plane, columns, column_taps, best + gathered, taps + gathered, g, &tile,
-                                            window, keep)
-                if job.indices != NULL and job.wide_indices:
-                    find_origins[i64_r](<i64_r> origins + gathered, g, &tile, window)
-                elif job.indices != NULL:
-                    find_origins[i32_r](<i32_r> origins + gathered, g, &tile, window)
+                                            window, lines_keep)
+                find_asked_origins(origins, gathered, job, &tile, window)
                 if tile.block < g.inner:
                     put_windows[Vec, Tap](best, taps, origins, job, position, results // tile.block, tile.block)
                 else:
@@ -76,43 +55,52 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
         finish_puts()
 
 
+cdef void pool_some(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+    if job.rows > 1:
+        pool_groups[Vec, Tap](x, taps, job, begin, end)
+    else:
+        pool_items[Vec, Tap](x, taps, job, begin, end)
+
+
 cdef void max_pool(const void* argument, int64_t begin, int64_t end) noexcept nogil:
     cdef const MaxPool* job = <const MaxPool*> argument
-    cdef bint in_8_bits = job.geometry.taps <= OFFSET_TAPS
-    cdef bint in_16_bits = job.geometry.taps <= 0xFFFF
+    # Taps of the padding are counted as far as one window behind the last.
+    cdef int64_t most = job.geometry.taps + job.geometry.axes[2].taps
+    cdef bint in_8_bits = most <= 0xFF
+    cdef bint in_16_bits = most <= 0xFFFF
     if job.element == Element.FLOAT32:
-        pool_items[f32_r, u32_r](<f32_r> job.inputs, NULL, job, begin, end)
+        pool_some[f32_r, u32_r](<f32_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT64:
-        pool_items[f64_r, u32_r](<f64_r> job.inputs, NULL, job, begin, end)
+        pool_some[f64_r, u32_r](<f64_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT16 and in_16_bits:
-        pool_items[f16_r, u16_r](<f16_r> job.inputs, NULL, job, begin, end)
+        pool_some[f16_r, u16_r](<f16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT16:
-        pool_items[f16_r, u32_r](<f16_r> job.inputs, NULL, job, begin, end)
+        pool_some[f16_r, u32_r](<f16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.BFLOAT16 and in_16_bits:
-        pool_items[bf16_r, u16_r](<bf16_r> job.inputs, NULL, job, begin, end)
+        pool_some[bf16_r, u16_r](<bf16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.BFLOAT16:
-        pool_items[bf16_r, u32_r](<bf16_r> job.inputs, NULL, job, begin, end)
+        pool_some[bf16_r, u32_r](<bf16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT8 and in_8_bits:
-        pool_items[i8_r, u8_r](<i8_r> job.inputs, NULL, job, begin, end)
+        pool_some[i8_r, u8_r](<i8_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT8:
-        pool_items[i8_r, u32_r](<i8_r> job.inputs, NULL, job, begin, end)
+        pool_some[i8_r, u32_r](<i8_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT8 and in_8_bits:
-        pool_items[u8_r, u8_r](<u8_r> job.inputs, NULL, job, begin, end)
+        pool_some[u8_r, u8_r](<u8_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT8:
-        pool_items[u8_r, u32_r](<u8_r> job.inputs, NULL, job, begin, end)
+        pool_some[u8_r, u32_r](<u8_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT16 and in_16_bits:
-        pool_items[i16_r, u16_r](<i16_r> job.inputs, NULL, job, begin, end)
+        pool_some[i16_r, u16_r](<i16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT16:
-        pool_items[i16_r, u32_r](<i16_r> job.inputs, NULL, job, begin, end)
+        pool_some[i16_r, u32_r](<i16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT16 and in_16_bits:
-        pool_items[u16_r, u16_r](<u16_r> job.inputs, NULL, job, begin, end)
+        pool_some[u16_r, u16_r](<u16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT16:
-        pool_items[u16_r, u32_r](<u16_r> job.inputs, NULL, job, begin, end)
+        pool_some[u16_r, u32_r](<u16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT32:
-        pool_items[i32_r, u32_r](<i32_r> job.inputs, NULL, job, begin, end)
+        pool_some[i32_r, u32_r](<i32_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT32:
-        pool_items[u32_r, u32_r](<u32_r> job.inputs, NULL, job, begin, end)
+        pool_some[u32_r, u32_r](<u32_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT64:
-        pool_items[i64_r, u32_r](<i64_r> job.inputs, NULL, job, begin, end)
+        pool_some[i64_r, u32_r](<i64_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT64:
-        pool_items[u64_r, u32_r](<u64_r> job.inputs, NULL, job, begin, end)
+        pool_some[u64_r, u32_r](<u64_r> job.inputs, NULL, job, begin, end)

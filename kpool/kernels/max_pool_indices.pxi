@@ -95,6 +95,34 @@ cdef inline void add_positions(Index indices, Tap taps, const Geometry* g, Py_ss
         add_short_positions[Index, Tap](indices, taps, g, count)
 
 
+cdef inline void find_asked_origins(
+    int64_t* origins, int64_t at, const MaxPool* job, const Tile* tile, const int64_t* window,
+) noexcept nogil:
+    """Where a tile's windows begin, from element `at` on, if a job is asked for indices."""
+    if job.indices != NULL and job.wide_indices:
+        find_origins[i64_r](<i64_r> origins + at, &job.geometry, tile, window)
+    elif job.indices != NULL:
+        find_origins[i32_r](<i32_r> origins + at, &job.geometry, tile, window)
+
+
+cdef inline void put_windows(
+    Vec best, Tap taps, int64_t* origins, const MaxPool* job, int64_t position, int64_t windows, int64_t block,
+) noexcept nogil:
+    """Write what windows gave, from element `position` of the results on. Destroys the origins."""
+    cdef const Geometry* g = &job.geometry
+    cdef int64_t inner = g.inner, width = 8 if job.wide_indices else 4
+    put_lanes(<char*> job.outputs + position * sizeof(best[0]), best, windows, block, inner, sizeof(best[0]),
+              job.past_cache)
+    if job.offsets != NULL:
+        put_offsets[Tap](job.offsets + position, taps, windows, block, inner)
+    if job.indices != NULL:
+        if job.wide_indices:
+            add_positions[i64_r, Tap](<i64_r> origins, taps, g, windows * block)
+        else:
+            add_positions[i32_r, Tap](<i32_r> origins, taps, g, windows * block)
+        put_lanes(<char*> job.indices + position * width, origins, windows, block, inner, width, job.past_cache)
+
+
 cdef void max_pool_indices(const void* argument, int64_t begin, int64_t end) noexcept nogil:
     """Turn the offsets that backward keeps into indices. Offsets that no window has give indices of no meaning."""
     cdef const MaxPoolIndices* job = <const MaxPoolIndices*> argument

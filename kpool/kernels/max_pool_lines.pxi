@@ -8,21 +8,31 @@
 # everything: the contract, in whatever order elements meet.
 
 
+cdef inline bint taps_needed(Vec x, const MaxPool* job) noexcept nogil:
+    """Whether winners' taps must be known: equal floats can differ in their bits, and the first one stands."""
+    cdef bint needed = job.indices != NULL or job.offsets != NULL
+    if Vec is f16_r or Vec is bf16_r or Vec is f32_r or Vec is f64_r:
+        needed = needed or (job.geometry.axes[2].taps > 1 and job.geometry.taps > job.geometry.axes[2].taps)
+    return needed
+
+
 cdef void pool_rows(
-    Vec x, Vec best, Tap taps, const Geometry* g, const Tile* tile, const int64_t* window, bint keep,
+    Vec x, Vec best, Tap taps, const Geometry* g, const Tile* tile, const int64_t* window, int64_t first_h,
+    int64_t last_h, bint started, bint keep,
 ) noexcept nogil:
-    """The best of each of a tile's columns over the rows of a window, the last of them first. `x` is the plane."""
-    cdef int64_t first_d, last_d, first_h, last_h, kd, kh
+    """Take the rows of a window from `first_h` to `last_h`, the last of them first, into the best of a tile's columns.
+
+    `x` is the plane. The rows are counted from the window's first, in each of its slices.
+    """
+    cdef int64_t first_d, last_d, kd, kh
     cdef int64_t columns = tile.end - tile.begin, lanes = tile.block
     cdef int64_t row = first_row(g, window)
     cdef TapList rows
-    cdef bint started = False
     x += (row * g.axes[2].size + tile.begin) * g.inner + tile.channel
     if lanes == g.inner:
         lanes *= columns
         columns = 1
     valid_taps(&g.axes[0], window[0], &first_d, &last_d)
-    valid_taps(&g.axes[1], window[1], &first_h, &last_h)
     rows.count = 0
     for kd in range(last_d, first_d - 1, -1):
         for kh in range(last_h, first_h - 1, -1):
@@ -54,7 +64,7 @@ cdef inline void join_column(
     cdef Py_ssize_t j
     cdef bint take
     for j in range(count):
-        take = not reaches(best[j], b[j])
+        take = exceeds(b[j], best[j])
         if keep:
             take = take | (reaches(b[j], best[j]) & precedes[Tap](taps_b + j, shift, taps + j))
             taps[j] = taps_b[j] + shift if take else taps[j]
@@ -68,7 +78,7 @@ cdef inline void join_columns(
     cdef Py_ssize_t j
     cdef bint take
     for j in range(count):
-        take = not reaches(a[j], b[j])
+        take = exceeds(b[j], a[j])
         if keep:
             take = take | (reaches(b[j], a[j]) & precedes[Tap](taps_b + j, shift, taps_a + j))
             taps[j] = taps_b[j] + shift if take else taps_a[j]
@@ -106,17 +116,16 @@ cdef inline bint pool_window(
 
 
 cdef bint pool_windows(
-    Vec columns, Tap column_taps, Vec best, Tap taps, const Axis* axis, const Tile* tile, int64_t begin, int64_t end,
-    bint started, bint keep,
+    Vec columns, Tap column_taps, Vec best, Tap taps, const Axis* axis, const Tile* tile, bint started, bint keep,
 ) noexcept nogil:
-    """The same for a range of windows, one by one."""
+    """The same for all windows, one by one."""
     cdef int64_t o
     cdef bint ended = started
     if keep:
-        for o in range(begin, end):
+        for o in range(tile.first, tile.last + 1):
             ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, True)
     else:
-        for o in range(begin, end):
+        for o in range(tile.first, tile.last + 1):
             ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, False)
     return ended
 
@@ -133,44 +142,100 @@ cdef inline void pick(
                 taps[o * block + c] = taps_a[o * step + c]
 
 
-cdef void pool_whole_windows(
-    Vec columns, Tap column_taps, Vec spare, Tap spare_taps, Vec best, Tap taps, const Axis* axis, const Tile* tile,
-    int64_t begin, int64_t end, bint keep,
-) noexcept nogil:
-    """The best of a range of windows that lie in the tile, by doubling: of 1, 2, 4, ... neighbouring columns at a time.
+cdef inline void fill_column(Vec columns, Tap taps, uint32_t tap, Py_ssize_t count) noexcept nogil:
+    """Make columns of the padding, which win against nothing."""
+    cdef Py_ssize_t j
+    for j in range(count):
+        if Vec is f16_r:
+            columns[j] = <kp_half> 0xFC00
+        elif Vec is bf16_r:
+            columns[j] = <kp_bfloat> 0xFF80
+        elif Vec is f32_r or Vec is f64_r:
+            columns[j] = -INFINITY
+        elif Vec is i8_r:
+            columns[j] = INT8_MIN
+        elif Vec is i16_r:
+            columns[j] = INT16_MIN
+        elif Vec is i32_r:
+            columns[j] = INT32_MIN
+        elif Vec is i64_r:
+            columns[j] = INT64_MIN
+        else:
+            columns[j] = 0
+        taps[j] = tap
 
-    Two such runs that overlap make a window of any size. Destroys the columns.
+
+cdef void pool_by_doubling(
+    Vec line, Tap line_taps, Vec spare, Tap spare_taps, Vec best, Tap taps, const Geometry* g, const Tile* tile,
+    bint keep,
+) noexcept nogil:
+    """The best of each window of a tile, by doubling: of 1, 2, 4, ... neighbouring columns at a time.
+
+    Two such runs that overlap make a window of any size. The line begins with the first window's first column; those in
+    the padding are made up here. Destroys the line.
     """
+    cdef const Axis* axis = &g.axes[2]
     cdef int64_t reach = 1, more, offset
-    cdef int64_t block = tile.block
-    cdef Py_ssize_t count = (tile.end - tile.begin) * block
-    cdef Vec a = columns, b = spare, swap
-    cdef Tap taps_a = column_taps, taps_b = spare_taps, swap_taps
+    cdef int64_t block = tile.block, start = window_start(axis, tile.first)
+    cdef int64_t columns = window_start(axis, tile.last) + reach_of(axis) - start
+    cdef Py_ssize_t count = columns * block
+    cdef Vec a = line, b = spare, swap
+    cdef Tap taps_a = line_taps, taps_b = spare_taps, swap_taps
+    # Equal elements have lower taps: none that a window has is above these two, on their sides.
+    fill_column[Vec, Tap](line, line_taps, <uint32_t> (g.taps - 1), (tile.begin - start) * block)
+    offset = (tile.end - start) * block
+    fill_column[Vec, Tap](line + offset, line_taps + offset, <uint32_t> (g.taps - axis.taps), count - offset)
     while reach < axis.taps:
         more = min(reach, axis.taps - reach)
         offset = more * axis.dilation * block
         count -= offset
+        reach += more
+        if reach == axis.taps and axis.stride == 1:
+            b = best
+            taps_b = taps
         if keep:
             join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, True)
         else:
             join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, False)
         swap, a, b = a, b, a
         swap_taps, taps_a, taps_b = taps_a, taps_b, taps_a
-        reach += more
-    offset = (window_start(axis, begin) - tile.begin) * block
-    best += (begin - tile.first) * block
-    taps += (begin - tile.first) * block
+    if a == best:
+        return
     if block == 1 and axis.stride == 2:
-        pick[Vec, Tap](best, taps, a + offset, taps_a + offset, end - begin, 2, 1, keep)
+        pick[Vec, Tap](best, taps, a, taps_a, tile.last - tile.first + 1, 2, 1, keep)
     elif block == 1:
-        pick[Vec, Tap](best, taps, a + offset, taps_a + offset, end - begin, axis.stride, 1, keep)
+        pick[Vec, Tap](best, taps, a, taps_a, tile.last - tile.first + 1, axis.stride, 1, keep)
     else:
-        pick[Vec, Tap](best, taps, a + offset, taps_a + offset, end - begin, axis.stride * block, block, keep)
+        pick[Vec, Tap](best, taps, a, taps_a, tile.last - tile.first + 1, axis.stride * block, block, keep)
 
 
-cdef inline bint doubling_pays(const Axis* axis, int64_t block) noexcept nogil:
-    """Whether all of a line's columns together cost less than the windows one by one."""
-    return block < FEW_CHANNELS or (axis.taps > 2 and doublings(axis) * axis.stride < axis.taps - 1)
+cdef inline bint doubling_pays(const Axis* axis, const Tile* tile) noexcept nogil:
+    """Whether all of a line's columns together cost less than the windows one by one, and a line has room for them."""
+    cdef int64_t columns, windows = tile.last - tile.first + 1
+    if axis.adaptive or reach_of(axis) > LINE:
+        return False
+    columns = (windows - 1) * axis.stride + reach_of(axis)
+    if columns * tile.block > LINE:
+        return False
+    return tile.block < FEW_CHANNELS or (axis.taps > 2 and doublings(axis) * columns < windows * (axis.taps - 1))
+
+
+cdef inline int64_t room_in_front(const Axis* axis, const Tile* tile) noexcept nogil:
+    """Elements of a tile's line in front of its columns: the padding, if it takes part."""
+    return (tile.begin - window_start(axis, tile.first)) * tile.block if doubling_pays(axis, tile) else 0
+
+
+cdef bint pool_columns(
+    Vec line, Tap line_taps, Vec spare, Tap spare_taps, Vec best, Tap taps, const Geometry* g, Tile* tile,
+    bint started, bint keep,
+) noexcept nogil:
+    """The best of a tile's windows over its columns, which stand behind `room_in_front`; whether there is one now."""
+    cdef const Axis* axis = &g.axes[2]
+    if doubling_pays(axis, tile):
+        pool_by_doubling[Vec, Tap](line, line_taps, spare, spare_taps, best, taps, g, tile, keep)
+        return True
+    find_whole_windows_of_tile(tile, axis)
+    return pool_windows[Vec, Tap](line, line_taps, best, taps, axis, tile, started, keep)
 
 
 cdef void pool_by_lines(
@@ -182,29 +247,15 @@ cdef void pool_by_lines(
     `columns` and `column_taps` have room for two lines.
     """
     cdef const Axis* axis = &g.axes[2]
-    cdef Vec spare = columns + LINE
-    cdef Tap spare_taps = column_taps + LINE
-    cdef int64_t begin = tile.begin, end = tile.end, whole_begin, whole_end
-    cdef bint started = False, ended
-    # Equal floats can differ in their bits; which of them stands is known by its tap.
-    if Vec is f16_r or Vec is bf16_r or Vec is f32_r or Vec is f64_r:
-        keep = keep or (axis.taps > 1 and g.taps > axis.taps)
+    cdef int64_t begin = tile.begin, end = tile.end, first_h, last_h, at
+    cdef bint started = False
+    valid_taps(&g.axes[1], window[1], &first_h, &last_h)
+    # Only a tile of one window comes in pieces.
     while begin < end:
         tile.begin = begin
         tile.end = min(end, begin + LINE // tile.block)
-        pool_rows[Vec, Tap](x, columns, column_taps, g, tile, window, keep)
-        find_whole_windows_of_tile(tile, axis)
-        whole_begin, whole_end = tile.whole_begin, tile.whole_end
-        if not doubling_pays(axis, tile.block):
-            whole_begin = whole_end = tile.last + 1
-        ended = pool_windows[Vec, Tap](columns, column_taps, best, taps, axis, tile, tile.first, whole_begin, started,
-                                       keep)
-        if whole_end <= tile.last:
-            ended = pool_windows[Vec, Tap](columns, column_taps, best, taps, axis, tile, whole_end, tile.last + 1,
-                                           started, keep)
-        if whole_begin < whole_end:
-            pool_whole_windows[Vec, Tap](columns, column_taps, spare, spare_taps, best, taps, axis, tile, whole_begin,
-                                         whole_end, keep)
-        # Only a tile of one window comes in pieces.
-        started = ended
+        at = room_in_front(axis, tile)
+        pool_rows[Vec, Tap](x, columns + at, column_taps + at, g, tile, window, first_h, last_h, False, keep)
+        started = pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g, tile,
+                                         started, keep)
         begin = tile.end

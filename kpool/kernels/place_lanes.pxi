@@ -164,7 +164,7 @@ cdef int64_t place_by_lanes(Moved outputs, Key keys, const Place* job, int64_t b
         if number > begin:
             go_on(&item, number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
         while item.channel < item.channel_end:
-            first_tile(&tile, axis, item.channel, item.channel_end)
+            first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_columns(&tile, axis):
                 find_whole_windows_of_tile(&tile, axis)
                 place_tile[Moved, Key](<Moved> line, NULL, job, &tile, &item, found)

@@ -9,10 +9,16 @@ from kpool.kernels.elements cimport Element
 from kpool.kernels.geometry cimport Geometry
 from kpool.kernels.threads cimport Work
 
-# Pooling. Items are the rows of the pooled side: outer x depth x height x `blocks` of channels.
+cdef enum:
+    ROWS_TOGETHER = 8       # the most rows of windows in an item
+    WIDEST = 64             # the most columns of a window that are sure to fit into a line
+
+# Pooling. Items are the rows of the pooled side, `rows` of a plane together: outer x depth x height x `blocks` of
+# channels.
 cdef struct MaxPool:
     Geometry geometry
     Element element
+    int64_t rows
     int64_t blocks
     const void* inputs
     void* outputs
@@ -43,10 +49,11 @@ cdef struct MaxPoolIndices:
     bint wide_indices
 
 # Average pooling and its gradient, in which `inputs` are the gradients of the pooled side. Items are the rows of the
-# side that is written: outer x depth x height x `blocks` of channels.
+# side that is written, `rows` of a plane together: outer x depth x height x `blocks` of channels.
 cdef struct AveragePool:
     Geometry geometry
     Element element
+    int64_t rows
     int64_t blocks
     bint count_include_pad
     int64_t divisor_override    # 0 divides by the number of elements

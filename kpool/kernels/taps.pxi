@@ -106,6 +106,12 @@ cdef inline int64_t doublings(const Axis* axis) noexcept nogil:
     return steps
 
 
+cdef inline bint is_wide(const Axis* axis) noexcept nogil:
+    """Whether windows have so many columns and share so many that averages add them up by runs; a line holds some."""
+    return (not axis.adaptive and axis.pooled > 1 and axis.taps >= 4 * axis.stride and axis.taps >= 8
+            and axis.taps * axis.dilation <= WIDEST)
+
+
 cdef inline bint direct_pays(const Geometry* g, int64_t channels, int64_t across) noexcept nogil:
     """Whether windows are so small, or share so little, that taking each on its own costs less than going by lines.
 
@@ -122,3 +128,24 @@ cdef inline bint direct_pays(const Geometry* g, int64_t channels, int64_t across
     if axis.pooled == 1 and rows >= SOURCES:
         return False
     return g.taps <= step * rows + across + 3
+
+
+# Some rows of windows, from the first on, that are taken together.
+cdef struct Group:
+    int64_t first
+    int64_t rows
+    # The rows of the input that each has, counted from the first one's first row.
+    int64_t tops[ROWS_TOGETHER]
+    int64_t bottoms[ROWS_TOGETHER]
+    int64_t lines[ROWS_TOGETHER]
+
+
+cdef inline void find_group(Group* group, const Axis* axis, int64_t first, int64_t rows) noexcept nogil:
+    """The group of at most so many rows of windows that begins with `first`."""
+    cdef int64_t i
+    group.first = first
+    group.rows = min(rows, axis.pooled - first)
+    for i in range(group.rows):
+        valid_taps(axis, first + i, &group.tops[i], &group.bottoms[i])
+        group.tops[i] += i * axis.stride
+        group.bottoms[i] += i * axis.stride

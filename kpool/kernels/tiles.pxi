@@ -129,15 +129,23 @@ cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
     return (axis.taps - 1) * axis.dilation + 1
 
 
-cdef inline int64_t block_for(const Axis* axis, int64_t channels) noexcept nogil:
-    """Channels to take at a time: few where windows are wide and overlap, so that a line holds several of them."""
+cdef inline int64_t block_for(const Axis* axis, int64_t channels, bint whole) noexcept nogil:
+    """Channels to take at a time: few where windows are wide and overlap, so that a line holds several of them.
+
+    With `whole`, no more than a line holds of one window; the caller knows that it holds the narrowest block.
+    """
     cdef int64_t block = min(channels, <int64_t> LINE)
+    cdef int64_t columns = min(axis.size, reach_of(axis))
     if overlaps(axis):
-        block = min(block, max(<int64_t> NARROW, LINE // (4 * min(axis.size, reach_of(axis))) // NARROW * NARROW))
-    return block
+        columns *= 4
+    elif not whole:
+        return block
+    return min(block, max(<int64_t> NARROW, LINE // columns // NARROW * NARROW))
 
 
-cdef inline void first_tile(Tile* tile, const Axis* axis, int64_t channel, int64_t channel_end) noexcept nogil:
+cdef inline void first_tile(
+    Tile* tile, const Axis* axis, int64_t channel, int64_t channel_end, bint whole,
+) noexcept nogil:
     """Begin with a block of channels; `next_windows` or `next_columns` follows. `channels` is 0 the first time."""
     cdef int64_t capacity
     tile.channel = channel
@@ -146,7 +154,7 @@ cdef inline void first_tile(Tile* tile, const Axis* axis, int64_t channel, int64
     if tile.channels == channel_end - channel:
         return
     tile.channels = channel_end - channel
-    tile.block = block_for(axis, tile.channels)
+    tile.block = block_for(axis, tile.channels, whole)
     capacity = LINE // tile.block
     if axis.adaptive:
         tile.most = (capacity - reach_of(axis) - 1) * axis.pooled // axis.size

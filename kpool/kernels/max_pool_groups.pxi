@@ -1,0 +1,115 @@
+# Max pooling of tall windows that overlap: some rows of windows together, since they share most of their rows.
+#
+# The rows that all windows have are taken once. What one window has more than the one above it is taken into that from
+# above to below, what it has more than the one below from below to above; so a row of windows costs about four passes
+# over a line, whatever the height.
+
+cdef enum:
+    GROUP_LINES = ROWS_TOGETHER + 4     # the shared ones, the rows above, the columns (two) and the results
+
+
+cdef inline void join_rows(
+    Vec best, Tap taps, Vec upper, Tap upper_taps, Vec lower, Tap lower_taps, uint32_t shift, Py_ssize_t count,
+    bint keep,
+) noexcept nogil:
+    """The better of two lines of which one has the upper rows; its taps, counted from `shift` on."""
+    cdef Py_ssize_t j
+    cdef bint take
+    for j in range(count):
+        take = exceeds(lower[j], upper[j])
+        best[j] = lower[j] if take else upper[j]
+        if keep:
+            taps[j] = (lower_taps[j] if take else upper_taps[j]) - shift
+
+
+cdef void join(
+    Vec best, Tap taps, Vec upper, Tap upper_taps, Vec lower, Tap lower_taps, uint32_t shift, Py_ssize_t count,
+    bint keep,
+) noexcept nogil:
+    if keep:
+        join_rows[Vec, Tap](best, taps, upper, upper_taps, lower, lower_taps, shift, count, True)
+    else:
+        join_rows[Vec, Tap](best, taps, upper, upper_taps, lower, lower_taps, shift, count, False)
+
+
+cdef void share_rows(
+    Vec x, Vec shared, Tap shared_taps, Vec more, Tap more_taps, const Geometry* g, const Tile* tile,
+    const int64_t* window, Group* group, bint keep,
+) noexcept nogil:
+    """The best of a tile's columns over the rows that all windows of a group have, and over those further down.
+
+    Row i of windows finds it in line `group.lines[i]` of the shared ones. `window` is the group's first, `more` a line
+    to work in.
+    """
+    cdef Py_ssize_t i, at = 0, count = (tile.end - tile.begin) * tile.block
+    cdef Vec upper = shared
+    cdef Tap upper_taps = shared_taps
+    pool_rows[Vec, Tap](x, shared, shared_taps, g, tile, window, group.tops[group.rows - 1], group.bottoms[0], False,
+                        keep)
+    group.lines[0] = 0
+    for i in range(1, group.rows):
+        group.lines[i] = group.lines[i - 1]
+        if group.bottoms[i] == group.bottoms[i - 1]:
+            continue
+        pool_rows[Vec, Tap](x, more, more_taps, g, tile, window, group.bottoms[i - 1] + 1, group.bottoms[i], False,
+                            keep)
+        group.lines[i] += 1
+        upper = shared + at
+        upper_taps = shared_taps + at
+        at += LINE
+        join[Vec, Tap](shared + at, shared_taps + at, upper, upper_taps, more, more_taps, 0, count, keep)
+
+
+cdef void pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off items of several rows of windows. Till they are done, taps are counted as in the first of these rows."""
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef double lines[GROUP_LINES * LINE + SPARE]
+    cdef uint32_t line_taps[GROUP_LINES * LINE + SPARE]
+    cdef int64_t origins[LINE]
+    cdef Vec shared = <Vec> lines, above = shared + ROWS_TOGETHER * LINE, columns = above + LINE
+    cdef Vec best = columns + 2 * LINE, upper, lower, plane
+    cdef Tap shared_taps = <Tap> line_taps, above_taps = shared_taps + ROWS_TOGETHER * LINE
+    cdef Tap column_taps = above_taps + LINE, upper_taps, lower_taps
+    cdef int64_t window[MAX_RANK]
+    cdef int64_t number, i, at, position
+    cdef bint keep = taps_needed[Vec](x, job)
+    cdef Item item
+    cdef Group group
+    cdef Tile tile
+    memset(&tile, 0, sizeof(tile))
+    taps = column_taps + 2 * LINE
+    for number in range(begin, end):
+        item = item_at(number, job.blocks, g.inner, g.axes[0].pooled, ceil_div(g.axes[1].pooled, job.rows))
+        plane = x + item.plane * g.plane * g.inner
+        window[0] = item.d
+        find_group(&group, &g.axes[1], item.h * job.rows, job.rows)
+        while item.channel < item.channel_end:
+            first_tile(&tile, axis, item.channel, item.channel_end, True)
+            while next_windows(&tile, axis):
+                window[1] = group.first
+                share_rows[Vec, Tap](plane, shared, shared_taps, above, above_taps, g, &tile, window, &group, keep)
+                at = room_in_front(axis, &tile)
+                # From the last row of windows to the first, whose rows above those of all are the most.
+                for i in range(group.rows - 1, -1, -1):
+                    upper = lower = shared + group.lines[i] * LINE
+                    upper_taps = lower_taps = shared_taps + group.lines[i] * LINE
+                    if group.tops[i] < group.tops[group.rows - 1]:
+                        window[1] = group.first
+                        pool_rows[Vec, Tap](plane, above, above_taps, g, &tile, window, group.tops[i],
+                                            group.tops[i + 1] - 1, group.tops[i + 1] < group.tops[group.rows - 1], keep)
+                        upper = above
+                        upper_taps = above_taps
+                    join[Vec, Tap](columns + at, column_taps + at, upper, upper_taps, lower, lower_taps,
+                                   <uint32_t> (i * g.axes[1].stride * axis.taps), (tile.end - tile.begin) * tile.block,
+                                   keep)
+                    pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g,
+                                           &tile, False, keep)
+                    window[1] = group.first + i
+                    position = ((item.plane * g.axes[0].pooled + item.d) * g.axes[1].pooled + window[1]) * axis.pooled
+                    position = (position + tile.first) * g.inner + tile.channel
+                    find_asked_origins(origins, 0, job, &tile, window)
+                    put_windows[Vec, Tap](best, taps, origins, job, position, tile.last - tile.first + 1, tile.block)
+            item.channel += tile.block
+    if job.past_cache:
+        finish_puts()
