@@ -18,7 +18,17 @@ with warnings.catch_warnings():
     import pytest
     import tensorflow as tf
 
-import kpool  # noqa: F401
+from hypothesis import HealthCheck, settings
+from sandbox import Sandbox
+
+from kpool.kernels import driver, threads
+
+# How many cases a property is tried on: `--hypothesis-profile=nightly` for many. A `@example` keeps each that failed.
+settings.register_profile(
+    "quick", max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("nightly", settings.get_profile("quick"), max_examples=10_000)
+settings.load_profile("quick")
 
 FLOATS = ["float16", "bfloat16", "float32", "float64"]
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
@@ -27,6 +37,45 @@ INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uin
 @pytest.fixture
 def rng():
     return np.random.default_rng(20161115)
+
+
+_sandbox = Sandbox()
+
+
+@pytest.fixture
+def sandbox():
+    """Calls functions in another process, so that a crash is the failure of one test."""
+    return _sandbox
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Run a test marked `sandbox` there."""
+    if pyfuncitem.get_closest_marker("sandbox") is None:
+        return None
+    _sandbox(pyfuncitem.obj, **(pyfuncitem.callspec.params if hasattr(pyfuncitem, "callspec") else {}))
+    return True
+
+
+def pytest_sessionfinish():
+    _sandbox.close()
+
+
+@pytest.fixture
+def level():
+    """The level in use is set back after the test."""
+    chosen = driver.level()
+    yield chosen
+    driver.set_level(chosen)
+    driver.set_cache_size(0)
+
+
+@pytest.fixture
+def thread_count():
+    """Sets the number of threads, past TensorFlow's setting, for one test."""
+    before = threads.num_threads()
+    yield threads.set_num_threads
+    threads.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -25,15 +25,6 @@ WINDOWS = [
 ]
 
 
-@pytest.fixture
-def level():
-    """The level in use is set back after the test."""
-    chosen = driver.level()
-    yield chosen
-    driver.set_level(chosen)
-    driver.set_cache_size(0)
-
-
 @pytest.mark.parametrize("channels", [1, 3, 8, 37])
 @pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
 def test_all_levels_give_the_same_bits(rng, dtype, channels, level):

@@ -4,32 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import same_bits
+from native import WINDOW, adaptive, average, average_backward, backward, image, pool, unpool, window
 
 from kpool.tf.library import ops
 
 FAILURE = tf.errors.InvalidArgumentError
-
-
-def image(*shape, dtype="float32"):
-    return tf.zeros(shape, dtype)
-
-
-def window(sizes=(2, 2), strides=(2, 2), dilations=(1, 1), padding=((0, 0), (0, 0)), first=0, ceil=0, same=0):
-    """A window's attribute, written out here independently of the package."""
-    rows = np.column_stack([np.array([sizes, strides, dilations], object).T, np.array(padding, object)])
-    return {"window": [first, ceil, same, 0, *rows.ravel().tolist()]}
-
-
-def adaptive(*sizes):
-    return {"window": [0, 0, 0, 1, *sizes]}
-
-
-WINDOW = window()
-
-
-def pool(x=None, **attributes):
-    x = image(1, 4, 4, 1) if x is None else x
-    return ops.kpool_max_pool(x, **{**WINDOW, "Tindices": tf.int32, **attributes})
 
 
 MALFORMED = "`window` must hold four flags of 0 or 1, then five integers for each of 1, 2 or 3 spatial axes, or one"
@@ -70,14 +49,6 @@ FLAGS = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 def test_attributes_that_cannot_be(attributes, message):
     with pytest.raises(FAILURE, match=message):
         pool(**attributes)
-
-
-def average(x=None, **attributes):
-    return ops.kpool_average_pool(image(1, 4, 4, 1) if x is None else x, **{**WINDOW, **attributes})
-
-
-def average_backward(gradients=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
-    return ops.kpool_average_pool_backward(image(*gradients), tf.constant(shape, tf.int64), **{**WINDOW, **attributes})
 
 
 @pytest.mark.parametrize("divisor", [-1, -(2**63), 2**31, 2**63 - 1])
@@ -166,12 +137,6 @@ def test_long_axes_of_empty_tensors_end_at_once():
 def test_a_window_too_large_for_offsets():
     with pytest.raises(FAILURE, match="no one-byte offsets"):
         pool(image(1, 16, 16, 1), **window(sizes=(16, 16)), num_offsets=1)
-
-
-def backward(gradients=(1, 2, 2, 1), offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
-    return ops.kpool_max_pool_backward(
-        image(*gradients), tf.zeros(offsets, tf.uint8), tf.constant(shape, tf.int64), **{**WINDOW, **attributes}
-    )
 
 
 @pytest.mark.parametrize(
@@ -315,12 +280,6 @@ def test_offsets_that_only_a_larger_window_has_reach_nothing(channels, dtype):
     indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int32, **three)
     with pytest.raises(FAILURE, match=r"`indices` must lie in \[0, 5\), .* Received: indices\[0, 2, 0\]=5"):
         ops.kpool_max_unpool_backward(image(1, 5, channels, dtype=dtype), indices, **three)
-
-
-def unpool(indices, values=None, size=(), index_dtype="int32", **attributes):
-    indices = tf.constant(indices, index_dtype)
-    values = tf.ones(indices.shape) if values is None else values
-    return ops.kpool_max_unpool(values, indices, tf.constant(size, tf.int64), **{**WINDOW, **attributes})
 
 
 BAD_INDICES = [-1, -(2**63), 16, 2**31, 2**32 + 3, 2**63 - 1]

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 from conftest import FLOATS, INTEGERS, numpy_dtype, same_bits
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference import Pooling, spans
 
@@ -12,8 +12,6 @@ from kpool.tf import average_pool, max_pool, max_unpool
 
 # Few values, so that ties are common; extremes and NaN among them.
 VALUES = st.sampled_from([-np.inf, np.inf, np.nan, -0.0, 0.0, -1.0, -1.0, 1.0, 2.0, -3.5, 100.0])
-
-profile = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite
@@ -82,7 +80,6 @@ def adaptive_poolings(draw):
     return window, Pooling.adaptive(spatial, output_size), shape, channels_first
 
 
-@profile
 @given(st.one_of(poolings(), adaptive_poolings()), st.sampled_from(FLOATS), st.data())
 def test_max_pool(pooling, dtype, data):
     window, oracle, shape, first = pooling
@@ -99,7 +96,6 @@ def test_max_pool(pooling, dtype, data):
     same_bits(gradient.numpy(), oracle.max_pool_backward(x, gradients, first))
 
 
-@profile
 @given(poolings(), st.sampled_from(["last", "sum"]), st.sampled_from(["int32", "int64"]), st.data())
 def test_max_unpool(pooling, duplicates, index_dtype, data):
     window, oracle, shape, first = pooling
@@ -120,7 +116,6 @@ def test_max_unpool(pooling, duplicates, index_dtype, data):
     same_bits(gradient.numpy(), oracle.gather(gradients, indices, first, duplicates))
 
 
-@profile
 @given(poolings(), st.sampled_from(INTEGERS), st.sampled_from(["last", "sum"]), st.data())
 def test_integers(pooling, dtype, duplicates, data):
     window, oracle, shape, first = pooling
@@ -136,7 +131,6 @@ def test_integers(pooling, dtype, duplicates, data):
         same_bits(unpooled.numpy(), oracle.scatter(values, indices, first, duplicates))
 
 
-@profile
 @given(
     st.one_of(poolings(), adaptive_poolings()),
     st.sampled_from(FLOATS),

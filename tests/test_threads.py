@@ -17,14 +17,6 @@ from kpool.tf import max_unpool as tensor_unpool
 from kpool.tf.library import ops
 
 
-@pytest.fixture
-def thread_count():
-    """Sets the number of threads, past TensorFlow's setting, for one test."""
-    before = threads.num_threads()
-    yield threads.set_num_threads
-    threads.set_num_threads(before)
-
-
 def everything(x):
     """Every kernel over one input, as bytes."""
     x = tf.constant(x)

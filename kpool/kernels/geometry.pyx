@@ -295,18 +295,17 @@ cdef bint finish(
     """Fill what follows from the axes, and check that no tensor of either side has more than 2^63 - 1 bytes."""
     cdef int i
     cdef int64_t plane = 1, windows = 1, taps = 1, images = 0, total
-    cdef bint fits
+    cdef int64_t batch = shape[0]
+    cdef int64_t channels = shape[1] if window.channels_first else shape[window.rank + 1]
     for i in range(MAX_RANK - window.rank):
         geometry.axes[i] = POINT
-    if window.channels_first:
-        fits = times(shape[0], shape[1], &geometry.outer)
-        geometry.inner = 1
-    else:
-        geometry.outer = shape[0]
-        geometry.inner = shape[window.rank + 1]
-        fits = True
     # The largest element and the largest index have eight bytes; an empty batch hides no overflow.
-    fits = fits and times(max(1, geometry.outer), max(1, geometry.inner), &images) and times(images, 8, &images)
+    cdef bint fits = times(max(1, batch), max(1, channels), &images) and times(images, 8, &images)
+    geometry.outer = batch
+    geometry.inner = channels
+    if window.channels_first:
+        fits = fits and times(batch, channels, &geometry.outer)
+        geometry.inner = 1
     for i in range(MAX_RANK):
         find_whole_windows(&geometry.axes[i])
         fits = fits and times(plane, geometry.axes[i].size, &plane)

@@ -1,0 +1,62 @@
+"""The native ops called directly, past the Python checks, with attributes that owe nothing to the package."""
+
+import numpy as np
+import tensorflow as tf
+
+from kpool.tf.library import ops
+
+
+def image(*shape, dtype="float32"):
+    return tf.zeros(shape, dtype)
+
+
+def window(sizes=(2, 2), strides=(2, 2), dilations=(1, 1), padding=((0, 0), (0, 0)), first=0, ceil=0, same=0):
+    """A window's attribute, written out here independently of the package."""
+    rows = np.column_stack([np.array([sizes, strides, dilations], object).T, np.array(padding, object)])
+    return {"window": [first, ceil, same, 0, *rows.ravel().tolist()]}
+
+
+def adaptive(*sizes):
+    return {"window": [0, 0, 0, 1, *sizes]}
+
+
+WINDOW = window()
+
+
+def pool(x=None, **attributes):
+    x = image(1, 4, 4, 1) if x is None else x
+    return ops.kpool_max_pool(x, **{**WINDOW, "Tindices": tf.int32, **attributes})
+
+
+def backward(gradients=(1, 2, 2, 1), offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
+    return ops.kpool_max_pool_backward(
+        image(*gradients), tf.zeros(offsets, tf.uint8), tf.constant(shape, tf.int64), **{**WINDOW, **attributes}
+    )
+
+
+def indices_of(offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
+    return ops.kpool_max_pool_indices(
+        tf.zeros(offsets, tf.uint8),
+        tf.constant(shape, tf.int64),
+        **{**WINDOW, "Tindices": tf.int64, **attributes},
+    )
+
+
+def average(x=None, **attributes):
+    return ops.kpool_average_pool(image(1, 4, 4, 1) if x is None else x, **{**WINDOW, **attributes})
+
+
+def average_backward(gradients=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
+    return ops.kpool_average_pool_backward(image(*gradients), tf.constant(shape, tf.int64), **{**WINDOW, **attributes})
+
+
+def unpool(indices, values=None, size=(), index_dtype="int32", **attributes):
+    indices = tf.constant(indices, index_dtype)
+    values = tf.ones(indices.shape) if values is None else values
+    return ops.kpool_max_unpool(values, indices, tf.constant(size, tf.int64), **{**WINDOW, **attributes})
+
+
+def unpool_backward(gradients=(1, 4, 4, 1), indices=(1, 2, 2, 1), **attributes):
+    return ops.kpool_max_unpool_backward(
+        image(*gradients), tf.zeros(indices, tf.int32), **{"sum_duplicates": True, **WINDOW, **attributes}
+    )

@@ -1,0 +1,59 @@
+"""A process of its own for what may kill it: a crash or a hang is the failure of one test, not the end of the run."""
+
+import faulthandler
+import multiprocessing
+import resource
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import pytest
+
+LIMIT = 120  # seconds for one call
+
+
+class Sandbox:
+    """Calls functions in another process, which is kept from call to call, and replaced when it dies.
+
+    What a function returns or raises comes back. Functions go by name, so they must be found in their modules. When
+    the process dies, or takes too long, the stacks of its threads are in the test's standard error.
+    """
+
+    def __init__(self):
+        self._pool = None
+
+    def __call__(self, function, /, *arguments, **options):
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), faulthandler.enable)
+        try:
+            return self._pool.submit(_within_limit, function, arguments, options).result()
+        except BrokenProcessPool:
+            self.close()
+            pytest.fail(f"The process died or took more than {LIMIT} s: {function.__name__}{arguments} {options}")
+
+    def close(self):
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+
+def _within_limit(function, arguments, options):
+    faulthandler.dump_traceback_later(LIMIT, exit=True)
+    try:
+        return function(*arguments, **options)
+    except pytest.fail.Exception as failure:
+        # It would not survive the way back.
+        raise AssertionError(str(failure)) from None
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def with_memory(extra, function, *arguments):
+    """Call a function that may map no more than `extra` bytes beyond what the process has mapped already."""
+    with open("/proc/self/statm") as file:
+        mapped = int(file.read().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + extra, limits[1]))
+    try:
+        return function(*arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
