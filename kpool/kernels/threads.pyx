@@ -67,6 +67,7 @@ cdef extern from *:
     int pthread_cond_broadcast(pthread_cond_t*) noexcept nogil
     int pthread_attr_init(pthread_attr_t*) noexcept nogil
     int pthread_attr_setdetachstate(pthread_attr_t*, int) noexcept nogil
+    int pthread_attr_setstacksize(pthread_attr_t*, size_t) noexcept nogil
     int pthread_attr_destroy(pthread_attr_t*) noexcept nogil
     int pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*) noexcept nogil, void*) noexcept nogil
     int pthread_atfork(void (*)() noexcept nogil, void (*)() noexcept nogil, void (*)() noexcept nogil) noexcept nogil
@@ -95,6 +96,8 @@ cdef int posts = 0
 # Threads that may work on one call, the caller included. Read and written atomically.
 cdef int threads_per_call = 1
 
+# Bytes of a worker's stack, ten times what a kernel uses. The default can be less: it follows the user's limits.
+cdef size_t STACK = 1 << 20
 # Below this many bytes a second thread costs more than it brings.
 cdef double WORTH_WAKING = 1 << 17
 # Microseconds, about, that a worker looks for another job and a caller waits for the last worker before they sleep.
@@ -189,6 +192,7 @@ cdef void start_workers(int wanted) noexcept nogil:
         return
     pthread_attr_init(&attributes)
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED)
+    pthread_attr_setstacksize(&attributes, STACK)
     while workers < wanted:
         if pthread_create(&thread, &attributes, worker, NULL) != 0:
             break
@@ -286,4 +290,5 @@ def exercise(int64_t items):
 
 
 set_num_threads(0)
-pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child)
+if pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) != 0:
+    raise MemoryError("The worker pool could not be made ready for a fork.")
