@@ -25,7 +25,7 @@ from kpool.kernels import driver, threads
 
 # How many cases a property is tried on: `--hypothesis-profile=nightly` for many. A `@example` keeps each that failed.
 settings.register_profile(
-    "quick", max_examples=150, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "quick", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("nightly", settings.get_profile("quick"), max_examples=10_000)
 settings.load_profile("quick")

@@ -2,6 +2,7 @@
 
 import faulthandler
 import multiprocessing
+import os
 import resource
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,7 +24,7 @@ class Sandbox:
 
     def __call__(self, function, /, *arguments, **options):
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), faulthandler.enable)
+            self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare)
         try:
             return self._pool.submit(_within_limit, function, arguments, options).result()
         except BrokenProcessPool:
@@ -34,6 +35,12 @@ class Sandbox:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+
+def _prepare():
+    # With oneDNN TensorFlow's allocator takes all memory that is left, and TensorFlow aborts where there is none.
+    os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    faulthandler.enable()
 
 
 def _within_limit(function, arguments, options):

@@ -62,12 +62,13 @@ def everything(x):
         yield indices
         yield averages
         if window.output_size is None:
-            with tf.GradientTape() as unpooling:
-                unpooling.watch(values)
-                unpooled = max_unpool(values, indices, window, window.spatial(tuple(inputs.shape)))
-            yield unpooled
-            if x.dtype.is_floating:
-                yield unpooling.gradient(unpooled, values, inputs)
+            for duplicates in ("last", "sum"):
+                with tf.GradientTape() as unpooling:
+                    unpooling.watch(values)
+                    unpooled = max_unpool(values, indices, window, window.spatial(tuple(inputs.shape)), duplicates)
+                yield unpooled
+                if x.dtype.is_floating:
+                    yield unpooling.gradient(unpooled, values, inputs)
         if x.dtype.is_floating:
             yield tape.gradient(values, inputs, values)
             yield tape.gradient(averages, inputs, averages)

@@ -1,0 +1,152 @@
+"""Callers of every kind at once, and forks: right answers, no more threads than there may be, and no deadlock."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import run_python
+
+import kpool
+from kpool.kernels import threads
+
+CALLERS = 16
+
+
+def pooled_and_back(x):
+    """Four ops, the pool's workers among those who do them."""
+    values, indices = kpool.ops.max_pool(x, 3, 2, "same", return_indices=True)
+    restored = kpool.ops.max_unpool(values, indices, 3, 2, "same", output_size=x.shape[1:3])
+    summed = kpool.ops.max_unpool(values, indices, 3, 2, "same", output_size=x.shape[1:3], duplicates="sum")
+    return values, restored, summed, kpool.ops.average_pool(x, 3, 2, "same")
+
+
+@tf.function
+def inner(x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        results = pooled_and_back(x)
+        total = tf.add_n([tf.reduce_sum(part) for part in results])
+    return *results, tape.gradient(total, x)
+
+
+@tf.function
+def outer(x):
+    return tf.while_loop(lambda i, *_: i < 3, lambda i, *_: (i + 1, *inner(x)), (0, *inner(x)))[1:]
+
+
+def sums(parts):
+    """A number that tells wrong results from right ones; of integers, so that the order of additions does not count."""
+    return tuple(float(tf.reduce_sum(tf.cast(part, tf.float64))) for part in parts)
+
+
+def eagerly(x, expected):
+    return [sums(pooled_and_back(x)) == expected[:4] for _ in range(8)]
+
+
+def in_nested_graphs(x, expected):
+    return [sums(outer(x)) == expected for _ in range(2)]
+
+
+def in_a_dataset(x, expected):
+    data = tf.data.Dataset.from_tensors(x).repeat(16).map(pooled_and_back, num_parallel_calls=8)
+    return [sums(parts) == expected[:4] for parts in data]
+
+
+@pytest.mark.sandbox
+def test_callers_of_every_kind_at_once():
+    """16 threads; each round of one makes 32 calls eagerly, 64 or more in nested graphs and 64 in a dataset."""
+    kpool.ops.max_pool(tf.zeros((1, 2, 2, 1)), 2)
+    threads.set_num_threads(4)
+    inputs = [
+        tf.constant(np.random.default_rng(seed).integers(-9, 9, (2, 40, 33, 16)), tf.float32) for seed in range(CALLERS)
+    ]
+    expected = [sums(outer(x)) for x in inputs]
+    peak = []
+
+    def rounds(caller, count):
+        right = []
+        for number in range(count):
+            for kind in np.roll([eagerly, in_nested_graphs, in_a_dataset], caller + number):
+                right += kind(inputs[caller], expected[caller])
+            peak.append(len(os.listdir("/proc/self/task")))
+        return right
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        assert all(all(right) for right in callers.map(rounds, range(CALLERS), [1] * CALLERS))
+        warm = max(peak)
+        peak.clear()
+        results = list(callers.map(rounds, range(CALLERS), [4] * CALLERS))
+        assert all(len(right) == 4 * (8 + 2 + 16) for right in results)
+        assert all(all(right) for right in results)
+        # The datasets that run at once have threads of their own, never more than a few each.
+        assert max(peak) <= warm + CALLERS
+
+
+def test_forked_children_pool():
+    """TensorFlow's own threads do not survive a fork, kpool's start anew: its ops work in the child."""
+    out = run_python(
+        """
+        import faulthandler, multiprocessing, os, threading
+        import numpy as np
+        import tensorflow as tf
+        from kpool.kernels import threads
+        from kpool.tf.library import ops
+        import kpool
+
+        x = tf.constant(np.random.default_rng(0).normal(size=(8, 64, 64, 32)), tf.float32)
+        size = tf.constant(x.shape, tf.int64)
+        spatial = tf.constant((64, 64), tf.int64)
+        window = {"window": [0, 0, 0, 0, 3, 2, 1, 0, 0, 3, 2, 1, 0, 0]}
+
+        def everything():
+            y, (i,), (o,) = ops.kpool_max_pool(x, num_indices=1, num_offsets=1, Tindices=tf.int32, **window)
+            return b"".join(part.numpy().tobytes() for part in (
+                y, i, o,
+                ops.kpool_max_pool_backward(y, o, size, **window),
+                ops.kpool_average_pool_backward(ops.kpool_average_pool(x, **window), size, **window),
+                ops.kpool_max_unpool(y, i, spatial, **window),
+                ops.kpool_max_unpool_backward(x, i, **window),
+            ))
+
+        def in_child():
+            faulthandler.dump_traceback_later(60, exit=True)
+            before = threads.num_workers()
+            right = everything() == expected and threads.exercise(1 << 20) == 1 << 20
+            os._exit(0 if right and before == 0 and threads.num_workers() == 2 else 3)
+
+        def exercise_in_child():
+            faulthandler.dump_traceback_later(60, exit=True)
+            os._exit(0 if threads.exercise(1 << 20) == 1 << 20 and threads.num_workers() == 2 else 3)
+
+        kpool.ops.max_pool(x, 2)
+        threads.set_num_threads(3)
+        expected = everything()
+        fork = multiprocessing.get_context("fork")
+
+        def exit_code(target):
+            child = fork.Process(target=target)
+            child.start()
+            child.join(70)
+            return child.exitcode
+
+        print([exit_code(in_child) for _ in range(3)], everything() == expected)
+
+        # The same while others keep the pool busy.
+        busy = True
+        done = []
+        def keep_busy():
+            while busy:
+                done.append(threads.exercise(1 << 12) == 1 << 12)
+        callers = [threading.Thread(target=keep_busy) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        print([exit_code(exercise_in_child) for _ in range(10)])
+        busy = False
+        for caller in callers:
+            caller.join()
+        print(all(done), everything() == expected)
+        """
+    ).stdout
+    assert out == f"{[0] * 3} True\n{[0] * 10}\nTrue True\n"

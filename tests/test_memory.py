@@ -1,0 +1,291 @@
+"""Memory: calls and failed calls leave none behind, running out of it is an error, and more than 2^31 elements fit."""
+
+import ctypes
+import gc
+import os
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import run_python
+from hypothesis import settings
+from native import WINDOW, average, image, indices_of, pool, unpool, unpool_backward, window
+from sandbox import Sandbox, with_memory
+
+import kpool
+from kpool.tf.library import ops
+
+BOTH = {"num_indices": 1, "num_offsets": 1}
+
+
+class Heap(ctypes.Structure):
+    """What `mallinfo2` tells."""
+
+    _fields_ = [
+        *((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks")),
+        *((name, ctypes.c_size_t) for name in ("uordblks", "fordblks", "keepcost")),
+    ]
+
+
+def in_use():
+    """Bytes that the process has allocated, and bytes of it in memory."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    libc.malloc_trim(0)
+    libc.mallinfo2.restype = Heap
+    heap = libc.mallinfo2()
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
+    return heap.uordblks + heap.hblkhd, resident
+
+
+def every_op(x):
+    """Ten calls, in which each op takes part, with all that it allocates."""
+    size = tf.constant(x.shape, tf.int64)
+    half = tf.cast(x, tf.float16)
+    spatial = size[1:3]
+
+    def call():
+        values, (indices,), (offsets,) = ops.kpool_max_pool(x, **BOTH, Tindices=tf.int64, **WINDOW)
+        ops.kpool_max_pool_backward(values, offsets, size, **WINDOW)
+        ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int32, **WINDOW)
+        means = ops.kpool_average_pool(x, **WINDOW)
+        ops.kpool_average_pool_backward(means, size, **WINDOW)
+        ops.kpool_max_unpool(values, indices, spatial, **WINDOW)
+        ops.kpool_max_unpool(half[:, ::2, ::2], indices, spatial, sum_duplicates=True, **WINDOW)
+        ops.kpool_max_unpool_backward(x, indices, sum_duplicates=True, **WINDOW)
+        ops.kpool_max_unpool_backward(x, indices, sum_duplicates=False, **WINDOW)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = kpool.ops.max_pool(x, 2)
+        tape.gradient(y, x, values)
+
+    return call
+
+
+def failures(x):
+    """Ten calls that fail, when the op has checked its inputs or when it has run, of tensors that would be missed."""
+    bad = tf.fill((1, 32, 32, 16), tf.constant(2**32 + 3, tf.int64))
+    values = tf.zeros(bad.shape)
+    shape = tf.constant(x.shape, tf.int64)
+    none = tf.constant((), tf.int64)
+    offsets = tf.zeros(bad.shape, tf.uint8)
+    calls = [
+        lambda: pool(x, **window(sizes=(65, 65))),
+        lambda: pool(x, **window(sizes=(16, 16)), num_offsets=1),
+        lambda: average(x, **window(dilations=(99, 1))),
+        lambda: ops.kpool_max_pool_backward(x, offsets, shape, **WINDOW),
+        lambda: ops.kpool_max_pool_indices(offsets, shape[1:], Tindices=tf.int32, **WINDOW),
+        lambda: ops.kpool_average_pool_backward(x, shape, **WINDOW),
+        lambda: ops.kpool_max_unpool(values, bad, none, sum_duplicates=False, **WINDOW),
+        lambda: ops.kpool_max_unpool(tf.cast(values, tf.float16), bad, none, sum_duplicates=True, **WINDOW),
+        lambda: ops.kpool_max_unpool_backward(x, bad, sum_duplicates=True, **WINDOW),
+        lambda: ops.kpool_max_unpool_backward(x, bad, sum_duplicates=False, **WINDOW),
+    ]
+    return lambda: all_fail(calls)
+
+
+def refusals(x):
+    """Ten nodes that cannot be made."""
+    wrong = [window(strides=(0, 1)), window(sizes=(2**40, 1)), {"window": [0] * 9}, {"window": []}]
+    calls = [partial(op, x, **attributes) for op in (pool, average) for attributes in wrong]
+    calls += [partial(pool, x, num_offsets=2), partial(average, x, divisor_override=-1)]
+    return lambda: all_fail(calls)
+
+
+def failures_of_others(x):
+    """The same of an op of TensorFlow's own."""
+    calls = [partial(tf.raw_ops.MaxPool, input=x, ksize=[1, 0, 2, 1], strides=[1, 2, 2, 1], padding="VALID")] * 10
+    return lambda: all_fail(calls)
+
+
+def all_fail(calls):
+    for call in calls:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            call()
+
+
+def in_use_after(maker, rounds):
+    """What is in use after so many rounds of calls."""
+    call = maker(tf.random.stateless_normal((1, 64, 64, 16), (0, 0)))
+    for _ in range(rounds):
+        call()
+    del call
+    return np.array(in_use())
+
+
+def forgotten(sandbox, maker, calls):
+    """Bytes that each of so many calls leaves allocated, and in memory."""
+    before = sandbox(in_use_after, maker, 100)
+    for _ in range(calls // 2000):
+        after = sandbox(in_use_after, maker, 200)
+    return (after - before) / calls
+
+
+MANY = settings.default.max_examples * 100  # calls: 20,000 in a quick run, a million in a nightly one
+GLIBC = pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="only glibc from 2.33 tells what is in use"
+)
+
+
+@GLIBC
+def test_calls_leave_no_memory_behind(sandbox):
+    allocated, resident = forgotten(sandbox, every_op, MANY)
+    # The least that a call could forget, its status, has 48 bytes.
+    assert allocated < 4
+    assert resident < 48
+
+
+@GLIBC
+@pytest.mark.parametrize("maker", [failures, refusals])
+def test_calls_that_fail_leave_no_memory_behind(maker, sandbox):
+    """TensorFlow keeps some 700 bytes of every failure, and more of a long message, whatever op it is."""
+    others = forgotten(sandbox, failures_of_others, MANY // 5)[0]
+    assert forgotten(sandbox, maker, MANY // 5)[0] < others + 100
+
+
+# What a call may take beyond its inputs, and a call that wants more: at each place where an op allocates.
+MIB = 1 << 20
+SHORT = {
+    "max_pool": (32, lambda: pool(image(1, 8192, 8192, 1, dtype="uint8"), **window((1, 1), (1, 1)))),
+    "max_pool, indices": (
+        64,
+        lambda: pool(image(1, 8192, 8192, 1, dtype="uint8"), num_indices=1, Tindices=tf.int64),
+    ),
+    "max_pool, offsets": (
+        96,
+        lambda: pool(image(1, 8192, 8192, 1, dtype="uint8"), num_offsets=1, **window((1, 1), (1, 1))),
+    ),
+    "max_pool_backward": (
+        32,
+        lambda: backward_of(ops.kpool_max_pool_backward, 512, tf.zeros((1, 512, 512, 1), "uint8")),
+    ),
+    "max_pool_indices": (64, lambda: indices_of((1, 4096, 4096, 1), (1, 4096, 4096, 1), **window((1, 1), (1, 1)))),
+    "average_pool": (32, lambda: average(image(1, 4096, 4096, 1), **window((1, 1), (1, 1)))),
+    "average_pool_backward": (32, lambda: backward_of(ops.kpool_average_pool_backward, 512)),
+    "max_unpool": (32, lambda: unpool(np.zeros((1, 512, 512, 1)), **window((8, 8), (8, 8)))),
+    "max_unpool, sums": (
+        48,
+        lambda: unpool(
+            np.zeros((1, 512, 512, 1)),
+            image(1, 512, 512, 1, dtype="float16"),
+            sum_duplicates=True,
+            **window((8, 8), (8, 8)),
+        ),
+    ),
+    "max_unpool_backward": (32, lambda: unpool_backward((1, 4, 4, 1), (1, 4096, 4096, 1))),
+    "max_unpool_backward, last": (
+        32,
+        lambda: ops.kpool_max_unpool_backward(
+            image(1, 8192, 8192, 1, dtype="uint8"), tf.zeros((1, 2, 2, 1), tf.int32), sum_duplicates=False, **WINDOW
+        ),
+    ),
+}
+
+
+def backward_of(op, size, *offsets):
+    shape = tf.constant((1, 8 * size, 8 * size, 1), tf.int64)
+    return op(image(1, size, size, 1), *offsets, shape, **window((8, 8), (8, 8)))
+
+
+def short_of_memory(place):
+    """The error where memory is short, and whether the same op works right after."""
+    megabytes, call = SHORT[place]
+    everything = with_memory_for_ops(None, call)
+    with pytest.raises(tf.errors.ResourceExhaustedError) as caught:
+        with_memory_for_ops(megabytes * MIB, call)
+    again = with_memory_for_ops(None, call)
+    tf.nest.map_structure(lambda a, b: np.testing.assert_array_equal(a[0, -1, -1], b[0, -1, -1]), everything, again)
+    return caught.value.message
+
+
+def with_memory_for_ops(extra, call):
+    """Call, and let the native op in it have no more than `extra` bytes; its inputs can be as large as they are."""
+    native = {name: getattr(ops, name) for name in dir(ops) if name.startswith("kpool_")}
+    if extra is None:
+        return call()
+    for name, op in native.items():
+        setattr(ops, name, lambda *x, op=op, **attributes: with_memory(extra, lambda: op(*x, **attributes)))
+    try:
+        return call()
+    finally:
+        for name, op in native.items():
+            setattr(ops, name, op)
+
+
+@pytest.mark.parametrize("place", SHORT)
+def test_too_little_memory_is_an_error(place, sandbox):
+    assert "llocat" in sandbox(short_of_memory, place)
+
+
+def test_workers_that_cannot_start():
+    """The callers do what is to be done; once workers can start they do. Each needs no more than its own stack."""
+    out = run_python(
+        """
+        import ctypes, resource, sys
+        sys.path.insert(0, "tests")
+        from sandbox import with_memory
+        from kpool.kernels import threads
+
+        libc = ctypes.CDLL(None)
+        attributes = ctypes.create_string_buffer(64)
+        assert libc.pthread_getattr_default_np(attributes) == 0
+        libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(48 << 10))
+        assert libc.pthread_setattr_default_np(attributes) == 0
+        threads.set_num_threads(9)
+        work = lambda: threads.exercise(1 << 20)
+        print(with_memory(512 << 10, work), threads.num_workers())
+        print(with_memory(3 << 20, work), threads.num_workers() in (1, 2))
+        print(work(), threads.num_workers())
+        """
+    ).stdout
+    assert out == f"{1 << 20} 0\n{1 << 20} True\n{1 << 20} 8\n"
+
+
+LARGE = 2**31 + 2**16  # elements
+NEEDED = 7 << 30  # bytes
+
+
+def large_plane(channels):
+    """The far end of a tensor of more than 2^31 elements, pooled and unpooled: (value, index) as found and restored."""
+    rows = LARGE // 2**15 // channels
+    # Pages that nobody writes take no memory.
+    x = np.zeros((1, rows, 2**15, channels), "uint8")
+    x[0, -1, -2, -1] = 7
+    x[0, 0, 1, 0] = 5
+    whole = window((2, 2**14), (2, 2**14))
+    tensor = tf.constant(x)
+    values, (indices,), _ = ops.kpool_max_pool(tensor, num_indices=1, Tindices=tf.int64, **whole)
+    assert values.shape == (1, rows // 2, 2, channels)
+    np.testing.assert_array_equal(np.argwhere(values), [[0, 0, 0, 0], [0, rows // 2 - 1, 1, channels - 1]])
+    first, last = 1, rows * 2**15 - 2
+    assert (indices[0, 0, 0, 0], indices[0, -1, -1, -1]) == (first, last)
+    gathered = ops.kpool_max_unpool_backward(tensor, indices, sum_duplicates=True, **whole)
+    np.testing.assert_array_equal(gathered, values)
+    del tensor, x, gathered
+    size = tf.constant((rows, 2**15), tf.int64)
+    restored = ops.kpool_max_unpool(values, indices, size, sum_duplicates=False, **whole).numpy()
+    assert (restored[0, 0, 1, 0], restored[0, -1, -2, -1]) == (5, 7)
+    assert np.count_nonzero(restored) == 2
+    beyond = tf.tensor_scatter_nd_update(indices, [[0, rows // 2 - 1, 1, channels - 1]], [rows * 2**15])
+    with pytest.raises(tf.errors.InvalidArgumentError, match=rf"1, {channels - 1}\]={rows * 2**15}\b"):
+        ops.kpool_max_unpool(values, beyond, size, sum_duplicates=False, **whole)
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) << 10
+
+
+def available():
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+
+
+@pytest.mark.skipif(available() < NEEDED, reason="a tensor of more than 2^31 elements and its result take 7 GB")
+@pytest.mark.parametrize("channels", [1, 2])
+def test_more_than_two_to_the_31_elements(channels):
+    """With one channel the plane is that large, and its indices; with two only the tensor is."""
+    own = Sandbox()
+    try:
+        assert own(large_plane, channels) < NEEDED
+    finally:
+        own.close()
