@@ -1,6 +1,7 @@
 """Builds kpool's extensions from their Cython sources. Needs a C compiler; TensorFlow is not needed.
 
-KPOOL_DEBUG=1 builds for a debugger: little optimisation, debug information, Cython's checks.
+KPOOL_DEBUG=1 builds for a debugger: little optimisation, debug information that names the Cython sources, Cython's
+checks. KPOOL_LEVELS=1 builds kernels for the least instruction set alone, 2 for two of them. CFLAGS are heeded as always.
 """
 
 import os
@@ -53,6 +54,7 @@ LEVELS = {"baseline": []}
 if platform.machine() == "x86_64":
     LEVELS["avx2"] = ["-march=x86-64-v3"]
     LEVELS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+LEVELS = dict(list(LEVELS.items())[: int(os.environ.get("KPOOL_LEVELS", len(LEVELS)))])
 
 
 def extension(name: str, flags: Sequence[str] = (), **options: list) -> Extension:
@@ -99,5 +101,6 @@ setup(
         compiler_directives=DIRECTIVES,
         build_dir="build/cython",
         force=DEBUG,
+        emit_linenums=DEBUG,
     ),
 )

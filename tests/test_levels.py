@@ -2,6 +2,7 @@
 
 import os
 import platform
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -87,8 +88,10 @@ def test_this_processor_has_the_levels_that_it_says():
     flags = set(Path("/proc/cpuinfo").read_text().split())
     v3 = {"avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe", "xsave"}
     v4 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-    assert ("avx2" in driver.LEVELS) == (v3 <= flags)
-    assert ("avx512" in driver.LEVELS) == (v3 | v4 <= flags)
+    # A build for debugging may have fewer.
+    built = {name for name in ("avx2", "avx512") if find_spec(f"kpool.kernels.{name}")}
+    assert ("avx2" in driver.LEVELS) == ("avx2" in built and v3 <= flags)
+    assert ("avx512" in driver.LEVELS) == ("avx512" in built and v3 | v4 <= flags)
 
 
 @pytest.mark.parametrize("name", driver.LEVELS)
