@@ -1,7 +1,7 @@
 """Builds kpool's extensions from their Cython sources. Needs a C compiler; TensorFlow is not needed.
 
 KPOOL_DEBUG=1 builds for a debugger: little optimisation, debug information that names the Cython sources, Cython's
-checks. KPOOL_LEVELS=1 builds kernels for the least instruction set alone, 2 for two of them. CFLAGS are heeded as always.
+checks. KPOOL_LEVELS=1 builds kernels for the least instruction set alone, 2 for the least two. CFLAGS are heeded too.
 """
 
 import os
