@@ -1,0 +1,172 @@
+"""Breaks the kernels in small ways, one at a time, and says which of them no test notices.
+
+    python tests/mutation/mutate.py WORK [--family NAME] [--seconds N]
+
+builds a copy of kpool in the folder WORK with every mutation of `mutations.txt` in it, each behind a number that the
+environment variable KPOOL_MUTANT names, and runs the tests once for each. Results stay in WORK: what was tried is not
+tried again, so the run can be stopped, or limited to some seconds, and goes on where it was. Needs a C compiler, and
+Python with what the tests need, Cython and setuptools.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+SWITCH = '''
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    static int kp_mutant = -1;
+    __attribute__((constructor)) static void kp_read_mutant(void) {
+        if (getenv("KPOOL_MUTANT")) kp_mutant = atoi(getenv("KPOOL_MUTANT"));
+    }
+    """
+    int mutant "kp_mutant"
+'''
+# The files that name what the mutated ones cimport.
+HEADS = ["elements.pxd", "geometry.pxd", "geometry.pyx", "kernels.pxi", "driver.pyx", "threads.pyx"]
+
+
+# The tests that reach the kernels; of each family, those most likely to notice come first.
+TESTS = [
+    *["max_pool", "max_unpool", "native_ops", "average_pool", "average_sums", "properties", "indices", "adaptive_pool"],
+    *["global_pool", "geometry", "levels", "threads"],
+]
+FIRST = {
+    "max_pool": ["max_pool", "indices"],
+    "place": ["max_unpool", "native_ops", "max_pool"],
+    "collect": ["max_unpool", "native_ops"],
+    "average_pool": ["average_sums", "average_pool"],
+    "average_pool_backward": ["average_pool", "average_sums"],
+    "move": ["native_ops", "max_unpool"],
+    "shared": ["geometry", "native_ops", "max_pool"],
+}
+
+
+class Mutation(NamedTuple):
+    family: str
+    file: str
+    before: str  # the expression, and what stands in front of it and behind it
+    expression: str
+    behind: str
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.before}«{self.expression}»{self.behind} => {self.after}".replace("\n", "\\n")
+
+
+def read_mutations() -> list[Mutation]:
+    mutations = []
+    family = file = ""
+    for line in Path(__file__).with_name("mutations.txt").read_text().splitlines():
+        if line.startswith("== "):
+            family = line.removeprefix("== ")
+        elif line.startswith("    "):
+            context, after = line.strip().replace("\\n", "\n").split(" => ")
+            mutations.append(Mutation(family, file, *re.split("[«»]", context), after))
+        elif line and not line.startswith("#"):
+            file = line
+    return mutations
+
+
+def find(text: str, mutation: Mutation) -> tuple[int, int]:
+    """Where the expression stands that is to be replaced. There must be one such place."""
+    whole = mutation.before + mutation.expression + mutation.behind
+    if text.count(whole) != 1:
+        raise SystemExit(f"{mutation.file} holds {text.count(whole)} times, not once:\n{whole}")
+    begin = text.index(whole) + len(mutation.before)
+    return begin, begin + len(mutation.expression)
+
+
+def mutate(kernels: Path, mutations: list[Mutation]) -> None:
+    """Write all mutations into the sources, those of one place behind each other."""
+    places: dict[str, dict[tuple[int, int], list[int]]] = defaultdict(lambda: defaultdict(list))
+    texts = {m.file: (kernels / m.file).read_text() for m in mutations}
+    for number, mutation in enumerate(mutations):
+        places[mutation.file][find(texts[mutation.file], mutation)].append(number)
+    for file, found in places.items():
+        text = texts[file]
+        last = len(text)
+        for (begin, end), numbers in sorted(found.items(), reverse=True):
+            if end > last:
+                raise SystemExit(f"{file}: two mutations overlap at:\n{text[begin:end]}")
+            last = begin
+            choices = "".join(f"({mutations[n].after}) if mutant == {n} else " for n in numbers)
+            text = f"{text[:begin]}({choices}({text[begin:end]})){text[end:]}"
+        (kernels / file).write_text(text)
+    (kernels / "mutant.pxd").write_text(SWITCH)
+    for file in HEADS:
+        text = (kernels / file).read_text()
+        line = "from kpool.kernels.mutant cimport mutant\n"
+        (kernels / file).write_text(re.sub(r"^from libc\.stdint", line + "from libc.stdint", text, count=1, flags=re.M))
+
+
+def build(copy: Path, mutations: list[Mutation]) -> None:
+    shutil.rmtree(copy, ignore_errors=True)
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for file in files.split("\0")[:-1]:
+        (copy / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, copy / file)
+    mutate(copy / "kpool" / "kernels", mutations)
+    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
+    env = {**os.environ, "KPOOL_DEBUG": "1", "KPOOL_LEVELS": "1"}
+    done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
+
+
+def who_notices(copy: Path, number: int, first: list[str]) -> str | None:
+    """The first test that fails, or how it all ended, with a mutation at work; None if nothing is noticed."""
+    tests = [f"tests/test_{name}.py" for name in [*first, *(name for name in TESTS if name not in first)]]
+    env = {**os.environ, "PYTHONPATH": str(copy), "KPOOL_MUTANT": str(number), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", *tests]
+    try:
+        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, timeout=400, check=False)
+    except subprocess.TimeoutExpired:
+        return "it did not end"
+    failed = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+    return failed[1] if failed else f"exit code {done.returncode}" if done.returncode else None
+
+
+def main() -> None:
+    mutations = read_mutations()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--family", choices=FIRST)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    arguments = parser.parse_args()
+    copy, built, record = (arguments.work / name for name in ("kpool", "built.json", "results.json"))
+    results = json.loads(record.read_text()) if record.exists() else {}
+    until = time.monotonic() + arguments.seconds
+    if not built.exists() or json.loads(built.read_text()) != [list(m) for m in mutations]:
+        built.unlink(missing_ok=True)
+        build(copy, mutations)
+        if noticed := who_notices(copy, -1, []):
+            raise SystemExit(f"The tests fail without any mutation: {noticed}")
+        built.write_text(json.dumps(mutations))
+    for number, mutation in enumerate(mutations):
+        if str(mutation) in results or arguments.family not in (None, mutation.family) or time.monotonic() > until:
+            continue
+        results[str(mutation)] = who_notices(copy, number, FIRST[mutation.family])
+        record.write_text(json.dumps(results, indent=1))
+        print(f"{mutation}: {results[str(mutation)]}", flush=True)
+    print()
+    for family in FIRST:
+        tried = [m for m in mutations if m.family == family and str(m) in results]
+        missed = [m for m in tried if not results[str(m)]]
+        print(f"{family:22} {len(tried) - len(missed)} of {len(tried)} tried were noticed")
+        for mutation in missed:
+            print(f"    not noticed: {mutation}")
+
+
+if __name__ == "__main__":
+    main()
