@@ -6,6 +6,7 @@ checks. KPOOL_LEVELS=1 builds kernels for the least instruction set alone, 2 for
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+
+if sys.platform == "win32":
+    sys.exit("kpool builds on Linux and macOS, not on Windows: there, install it inside WSL (Linux on Windows).")
 
 DEBUG = os.environ.get("KPOOL_DEBUG", "0") != "0"
 MACOS = sys.platform == "darwin"
@@ -70,6 +74,12 @@ class BuildExtensions(build_ext):
     """
 
     def build_extensions(self) -> None:
+        compiler = self.compiler.compiler_so[0]
+        if shutil.which(compiler) is None:
+            sys.exit(
+                f"kpool needs a C compiler, and there is no {compiler!r}: install gcc or clang (on Debian and Ubuntu "
+                "`apt-get install gcc python3-dev`), or name one in the environment variable CC."
+            )
         if not MACOS:
             folder = Path(self.build_temp)
             folder.mkdir(parents=True, exist_ok=True)

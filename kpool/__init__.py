@@ -1,12 +1,13 @@
 """Pooling layers for Keras, native in TensorFlow's graph."""
 
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import version
 from pathlib import Path
 
-if not any((Path(__file__).parent / "kernels").glob("geometry.*.so")):
+if not any((Path(__file__).parent / "kernels" / f"geometry{suffix}").exists() for suffix in EXTENSION_SUFFIXES):
     raise ImportError(
-        f"kpool is not built in {Path(__file__).parent}: that is its source, not an installed package. Run "
-        "`pip install .` there, and start Python in another folder or with -P."
+        f"kpool in {Path(__file__).parent} is not built for this Python: it is kpool's source, or a package for "
+        "another Python. Run `pip install .` in the source, and start Python in another folder or with -P."
     )
 
 from kpool import layers, ops

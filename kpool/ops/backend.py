@@ -7,13 +7,17 @@ from typing import Any
 import keras
 import numpy as np
 
+from kpool.versions import require
+
+require("Keras", keras.__version__, "3.3")
+
 if keras.config.backend() != "tensorflow":
     raise ImportError(
         "kpool runs on Keras' TensorFlow backend. Set the environment variable KERAS_BACKEND=tensorflow before "
         f"importing keras. Received: backend={keras.config.backend()!r}"
     )
 
-from kpool import tf as functions
+from kpool import tf as functions  # noqa: E402, it needs this Keras
 
 __all__ = ["INDEX_DTYPES", "as_tensor", "check_tensor", "functions", "is_symbolic", "like"]
 

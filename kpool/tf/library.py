@@ -8,11 +8,21 @@ from types import ModuleType
 import tensorflow as tf
 
 from kpool.kernels import threads
+from kpool.versions import require
+
+require("TensorFlow", tf.__version__, "2.16")
 
 
 def _load() -> ModuleType:
     """Open the library of native ops, for TensorFlow first and for Python second (native.pyx says why)."""
-    wrappers: ModuleType = tf.load_op_library(find_spec("kpool.tf.native").origin)  # type: ignore[union-attr]
+    path = find_spec("kpool.tf.native").origin  # type: ignore[union-attr]
+    try:
+        wrappers: ModuleType = tf.load_op_library(path)
+    except tf.errors.OpError as error:
+        raise ImportError(
+            f"TensorFlow {tf.__version__} cannot open kpool's native ops; build them anew where kpool is to run, with "
+            f"`pip install --force-reinstall --no-deps --no-cache-dir kpool`. Received: {error.message}"
+        ) from error
     import kpool.tf.native  # noqa: F401
 
     return wrappers

@@ -1,0 +1,90 @@
+"""Where kpool cannot be built or run, one sentence says what to do."""
+
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from conftest import run_python
+
+from kpool.versions import require
+
+SETUP = Path(__file__).parents[1] / "setup.py"
+
+
+@pytest.fixture
+def build(monkeypatch):
+    """What setup.py hands to setuptools, without the extensions, which would take a minute."""
+    setuptools = pytest.importorskip("setuptools", reason="pip brings it for a build; it need not be installed")
+    cython = ModuleType("Cython.Build")
+    cython.cythonize = lambda *_, **__: []
+    monkeypatch.setitem(sys.modules, "Cython", ModuleType("Cython"))
+    monkeypatch.setitem(sys.modules, "Cython.Build", cython)
+    arguments = {}
+    monkeypatch.setattr(setuptools, "setup", arguments.update)
+
+    def run():
+        runpy.run_path(str(SETUP))
+        builder = object.__new__(arguments["cmdclass"]["build_ext"])
+        builder.compiler = SimpleNamespace(compiler_so=["no-such-compiler", "-O3"])
+        builder.build_extensions()
+
+    return run
+
+
+def test_a_missing_compiler(build):
+    with pytest.raises(SystemExit, match="kpool needs a C compiler, and there is no 'no-such-compiler': install gcc"):
+        build()
+
+
+def test_windows(build, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(SystemExit, match="kpool builds on Linux and macOS, not on Windows: there, install it inside"):
+        build()
+
+
+@pytest.mark.parametrize("version", ["2.16", "2.16.1", "2.21.0-rc1", "2.100.0", "3.0", "10.1.0.dev20260101"])
+def test_versions_that_are_new_enough(version):
+    require("TensorFlow", version, "2.16")
+
+
+@pytest.mark.parametrize("version", ["2.15.1", "2.9.3", "1.15", "0.12.0rc1"])
+def test_versions_that_are_too_old(version):
+    sentence = rf"kpool needs TensorFlow 2.16 or newer: run .* Received: TensorFlow {version}$"
+    with pytest.raises(ImportError, match=sentence):
+        require("TensorFlow", version, "2.16")
+
+
+def test_importing_where_it_cannot_run():
+    """Each time before anything else goes wrong."""
+    result = run_python(
+        """
+        import sys
+        import keras
+        import tensorflow as tf
+
+        def attempt():
+            try:
+                import kpool
+            except ImportError as error:
+                print(error)
+            for name in [name for name in sys.modules if name.startswith("kpool")]:
+                del sys.modules[name]
+
+        def refuse(path):
+            raise tf.errors.NotFoundError(None, None, f"{path}: undefined symbol: TF_Something")
+
+        tf.__version__, version = "2.15.1", tf.__version__
+        attempt()
+        tf.__version__, keras.__version__ = version, "2.15.0"
+        attempt()
+        keras.__version__, tf.load_op_library = "3.3.3", refuse
+        attempt()
+        """
+    )
+    old, older, broken = result.stdout.splitlines()
+    assert old.startswith("kpool needs TensorFlow 2.16 or newer: run `pip install --upgrade tensorflow`.")
+    assert older.startswith("kpool needs Keras 3.3 or newer: run `pip install --upgrade keras`.")
+    assert "cannot open kpool's native ops; build them anew" in broken
+    assert broken.endswith("undefined symbol: TF_Something")
