@@ -12,7 +12,8 @@ if not any((Path(__file__).parent / "kernels" / f"geometry{suffix}").exists() fo
 
 from kpool import layers, ops
 from kpool.config import show_config
+from kpool.models import replace_pooling
 
-__all__ = ["__version__", "layers", "ops", "show_config"]
+__all__ = ["__version__", "layers", "ops", "replace_pooling", "show_config"]
 
 __version__ = version("kpool")
