@@ -1,0 +1,252 @@
+"""Models saved in every form: loaded in a new process they predict and learn as before, if kpool is imported."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import run_python, same_bits
+
+from kpool import layers
+from kpool.ops import average_pool, max_pool, max_unpool
+
+DATA = Path(__file__).parent / "data"
+
+
+def segmenter():
+    image = keras.Input((8, 8, 3), name="image")
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu")(image)
+    values, indices = layers.MaxPooling2D(2, return_indices=True)(x)
+    x = layers.MaxUnpooling2D(2)(values, indices)
+    x = layers.AveragePooling2D(3, 1, padding="same")(x)
+    x = average_pool(layers.OverlappingMaxPooling2D(3, 1)(x), 2)
+    return keras.Model(image, keras.layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+
+
+class Module(tf.Module):
+    """The functions without Keras, with a window too large for one byte of offsets among them."""
+
+    def __init__(self):
+        self.scale = tf.Variable(2.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], name="x")], autograph=False)
+    def __call__(self, x):
+        x = tf.tile(x * self.scale, [1, 3, 3, 1])
+        values, indices = max_pool(x, 17, 3, return_indices=True)
+        restored = max_unpool(values, indices, 17, 3, output_size=tf.shape(x)[1:3])
+        return {"y": average_pool(restored, 5) + average_pool(max_pool(x, 3, 1, 1), 5)}
+
+
+FORMS = {
+    "exported": lambda model, path: model.export(path),
+    **{
+        f"saved_{'with' if gradients else 'without'}_gradients": lambda model, path, gradients=gradients: (
+            tf.saved_model.save(
+                model, path, options=tf.saved_model.SaveOptions(experimental_custom_gradients=gradients)
+            )
+        )
+        for gradients in (True, False)
+    },
+}
+
+# What a process that knows nothing of the code above makes of the files: predictions and gradients.
+LOAD = """
+    import sys
+    import warnings
+    from pathlib import Path
+    import keras
+    import numpy as np
+    import tensorflow as tf
+    print("ready", file=sys.stderr, flush=True)
+    import kpool
+
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", "__array__ implementation doesn't accept a copy keyword")
+    folder = Path({folder!r})
+    x = tf.constant(np.load(folder / "x.npy"))
+    found = {{}}
+
+    def note(name, function, variables):
+        # Files keep their order or not. No two have the same shape.
+        variables = sorted(variables, key=lambda variable: str(tf.TensorShape(variable.shape)))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        gradients = tape.gradient(y, [x, *variables])
+        found[f"{{name}}/y"] = y
+        for i, gradient in enumerate(gradients):
+            found[f"{{name}}/gradient {{i}}"] = gradient
+
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".keras":
+            model = keras.models.load_model(path)
+            note(path.name, model, model.trainable_variables)
+        elif path.is_dir():
+            loaded = tf.saved_model.load(str(path))
+            serve = loaded.signatures["serving_default"]
+            note(path.name, lambda x: next(iter(serve(x).values())), serve.trainable_variables)
+            if "exported" in path.name:
+                note(path.name + " endpoint", loaded.serve, serve.trainable_variables)
+    np.savez(folder / "found.npz", **{{name: np.asarray(value) for name, value in found.items()}})
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A folder with a model and a module in every form, and what they compute."""
+    folder = tmp_path_factory.mktemp("saved")
+    x = np.random.default_rng(3).normal(size=(2, 8, 8, 3)).astype("float32")
+    np.save(folder / "x.npy", x)
+    model, module = segmenter(), Module()
+    model.save(folder / "model.keras")
+    for form, save in FORMS.items():
+        save(model, str(folder / f"model_{form}"))
+        if form != "exported":
+            save(module, str(folder / f"module_{form}"))
+    expected = {}
+    for name, function in {"model": model, "module": lambda x: module(x)["y"]}.items():
+        variables = model.trainable_variables if name == "model" else [module.scale]
+        variables = sorted(variables, key=lambda variable: str(tf.TensorShape(variable.shape)))
+        with tf.GradientTape() as tape:
+            tensor = tf.constant(x)
+            tape.watch(tensor)
+            y = function(tensor)
+        expected[name] = [y, *tape.gradient(y, [tensor, *variables])]
+    return folder, expected
+
+
+def test_a_new_process_predicts_and_learns(saved):
+    folder, expected = saved
+    result = run_python(LOAD.format(folder=str(folder)))
+    assert result.stderr.split("ready\n")[1] == ""
+    found = np.load(folder / "found.npz")
+    names = {name.split("/")[0] for name in found}
+    saved_models = {f"{what}_{form}" for what in ("model", "module") for form in FORMS} - {"module_exported"}
+    assert names == saved_models | {"model.keras", "model_exported endpoint"}
+    for name in names:
+        tensors = [found[f"{name}/y"]]
+        while f"{name}/gradient {len(tensors) - 1}" in found:
+            tensors.append(found[f"{name}/gradient {len(tensors) - 1}"])
+        wanted = expected[re.match("model|module", name)[0]]
+        for actual, value in zip(tensors, wanted, strict=True):
+            assert np.any(value)
+            np.testing.assert_allclose(actual, value, rtol=1e-4, atol=1e-5)
+
+
+def test_without_kpool_the_message_names_it(saved):
+    folder, _ = saved
+    result = run_python(
+        f"""
+        import sys
+        from pathlib import Path
+        import keras
+        import tensorflow as tf
+        for path in sorted(Path({str(folder)!r}).iterdir()):
+            if path.suffix == ".keras" or path.is_dir():
+                load = tf.saved_model.load if path.is_dir() else keras.models.load_model
+                try:
+                    load(path)
+                except Exception as error:
+                    print(path.name, type(error).__name__, str(error).replace("\\n", " "), sep="\\t")
+        assert "kpool" not in sys.modules
+        """
+    )
+    messages = dict(line.split("\t", 1) for line in result.stdout.splitlines())
+    assert len(messages) == 6
+    for name, message in messages.items():
+        assert ("'registered_name': 'kpool>" if name == "model.keras" else "Op type not registered 'Kpool") in message
+
+
+def test_weights_alone(tmp_path, rng):
+    """They are the same with kpool's pooling layers and with Keras'."""
+
+    def network(pooling):
+        inputs = keras.Input((8, 8, 3))
+        x = pooling.MaxPooling2D()(keras.layers.Conv2D(4, 3)(inputs))
+        return keras.Model(inputs, keras.layers.Dense(2)(pooling.GlobalAveragePooling2D()(x)))
+
+    first, second, theirs = network(layers), network(layers), network(keras.layers)
+    x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
+    first.save_weights(tmp_path / "a.weights.h5")
+    for other in (second, theirs):
+        assert np.abs(other(x) - first(x)).max() > 0
+        other.load_weights(tmp_path / "a.weights.h5")
+        np.testing.assert_allclose(other(x), first(x), rtol=1e-6)
+
+
+def test_a_clone_computes_the_same(rng):
+    model = segmenter()
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
+    same_bits(clone(x).numpy(), model(x).numpy())
+
+
+VERSIONS = sorted(path.parent.name for path in DATA.glob("*/recorded.npz"))
+
+
+def recorded(version):
+    """What an earlier version computed and noted."""
+    contents = dict(np.load(DATA / version / "recorded.npz"))
+    written = {line.split()[0]: line.split()[1] for line in contents.pop("versions")}
+    return contents.pop("x"), contents, written
+
+
+def check(results, contents, name):
+    wanted = {key.split("/")[1]: value for key, value in contents.items() if key.startswith(f"{name}/")}
+    assert set(results) == set(wanted)
+    for part, value in wanted.items():
+        assert results[part].dtype == value.dtype
+        np.testing.assert_allclose(results[part], value, rtol=1e-5, atol=1e-5, err_msg=part)
+
+
+def numbers(version):
+    return [int(number) for number in re.findall(r"\d+", version)[:2]]
+
+
+def test_there_are_files_of_earlier_versions():
+    assert "0.1.0" in VERSIONS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_models_of_earlier_versions_load(version):
+    x, contents, written = recorded(version)
+    if numbers(keras.__version__) < numbers(written["keras"]):
+        pytest.skip(f"the file is of Keras {written['keras']}, which this Keras need not read")
+    check(keras.models.load_model(DATA / version / "model.keras")(x), contents, "model")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_ops_of_earlier_versions_load(version):
+    """Every op and attribute that a graph may hold goes on meaning the same."""
+    x, contents, _ = recorded(version)
+    loaded = tf.saved_model.load(str(DATA / version / "ops"))
+    for name in ("results", "gradients"):
+        check(loaded.signatures[name](tf.constant(x)), contents, name)
+    with tf.GradientTape() as tape:
+        tensor = tf.constant(x)
+        tape.watch(tensor)
+        values = loaded.signatures["results"](tensor)["values"]
+    assert np.any(tape.gradient(values, tensor))
+
+
+def test_the_files_hold_every_native_op():
+    from kpool.tf.library import ops
+
+    graph = (DATA / VERSIONS[-1] / "ops" / "saved_model.pb").read_bytes()
+    names = {name for name in dir(ops) if name.startswith("kpool_") and not name.endswith("_eager_fallback")}
+    assert len(names) >= 7
+    for name in names:
+        assert "".join(word.capitalize() for word in name.split("_")).encode() in graph, name
+
+
+def test_the_script_that_writes_the_files_works(tmp_path):
+    """In a folder of its own, and it computes what it did."""
+    shutil.copy(DATA / "write.py", tmp_path)
+    run_python(f"import runpy; runpy.run_path({str(tmp_path / 'write.py')!r}, run_name='__main__')")
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert sorted(os.listdir(folder)) == sorted(os.listdir(DATA / VERSIONS[-1]))
