@@ -61,9 +61,19 @@ if platform.machine() == "x86_64":
 LEVELS = dict(list(LEVELS.items())[: int(os.environ.get("KPOOL_LEVELS", len(LEVELS)))])
 
 
-def extension(name: str, flags: Sequence[str] = (), **options: list) -> Extension:
-    source = name.replace(".", "/") + ".pyx"
-    return Extension(name, [source], extra_compile_args=[*FLAGS, *flags], **options)
+# One binary serves every CPython from this one on.
+STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")
+
+
+def extension(name: str, flags: Sequence[str] = (), macros: Sequence[tuple] = (), **options: list) -> Extension:
+    return Extension(
+        name,
+        [name.replace(".", "/") + ".pyx"],
+        extra_compile_args=[*FLAGS, *flags],
+        define_macros=[STABLE_ABI, *macros],
+        py_limited_api=True,
+        **options,
+    )
 
 
 class BuildExtensions(build_ext):
@@ -96,13 +106,14 @@ class BuildExtensions(build_ext):
 
 
 setup(
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
     cmdclass={"build_ext": BuildExtensions},
     ext_modules=cythonize(
         [
             extension("kpool.kernels.geometry"),
             extension("kpool.kernels.threads"),
-            *(extension(f"kpool.kernels.{level}", flags, define_macros=[INLINE]) for level, flags in LEVELS.items()),
-            extension("kpool.kernels.driver", define_macros=[("KPOOL_LEVELS", len(LEVELS))]),
+            *(extension(f"kpool.kernels.{level}", flags, [INLINE]) for level, flags in LEVELS.items()),
+            extension("kpool.kernels.driver", macros=[("KPOOL_LEVELS", len(LEVELS))]),
             extension(
                 "kpool.tf.native",
                 extra_link_args=["-Wl,-undefined,dynamic_lookup"] if MACOS else [],
