@@ -9,27 +9,27 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-LIMIT = 120  # seconds for one call
-
 
 class Sandbox:
     """Calls functions in another process, which is kept from call to call, and replaced when it dies.
 
     What a function returns or raises comes back. Functions go by name, so they must be found in their modules. When
-    the process dies, or takes too long, the stacks of its threads are in the test's standard error.
+    the process dies, or takes more than `limit` seconds, the stacks of its threads are in the test's standard error.
     """
 
-    def __init__(self):
+    def __init__(self, limit=120):
+        self._limit = limit
         self._pool = None
 
     def __call__(self, function, /, *arguments, **options):
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare)
         try:
-            return self._pool.submit(_within_limit, function, arguments, options).result()
+            return self._pool.submit(_within, self._limit, function, arguments, options).result()
         except BrokenProcessPool:
             self.close()
-            pytest.fail(f"The process died or took more than {LIMIT} s: {function.__name__}{arguments} {options}")
+            call = f"{function.__name__}{arguments} {options}"
+            pytest.fail(f"The process died, or took more than {self._limit} s: {call}")
 
     def close(self):
         if self._pool is not None:
@@ -43,8 +43,8 @@ def _prepare():
     faulthandler.enable()
 
 
-def _within_limit(function, arguments, options):
-    faulthandler.dump_traceback_later(LIMIT, exit=True)
+def _within(limit, function, arguments, options):
+    faulthandler.dump_traceback_later(limit, exit=True)
     try:
         return function(*arguments, **options)
     except pytest.fail.Exception as failure:
