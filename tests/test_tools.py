@@ -98,7 +98,7 @@ def test_plot():
     assert len(dot.get_edges()) == 6
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize:UserWarning")
 def test_the_other_layers_can_be_quantised(data, tmp_path):
     model, (x, _) = classifier(), data
     before = model.predict(x, verbose=0)
