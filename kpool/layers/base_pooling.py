@@ -20,8 +20,6 @@ class BasePooling(keras.layers.Layer):
         self.window = window
         self.data_format = "channels_first" if window.channels_first else "channels_last"
         self.input_spec = keras.InputSpec(ndim=window.rank + 2)
-        # The native ops have no XLA kernels.
-        self.supports_jit = False
         # There is nothing to build, unless a subclass has something.
         self.built = type(self).build is keras.layers.Layer.build
 

@@ -47,10 +47,7 @@ def _plain(value: Any) -> Any:
 
 @keras.saving.register_keras_serializable(package="kpool")
 class Call(keras.layers.Layer):
-    """A call of a function of `kpool.ops` as a node of a functional model.
-
-    A layer, since only layers can say that XLA cannot compile them.
-    """
+    """A call of a function of `kpool.ops` as a node of a functional model."""
 
     def __init__(self, function: str, arguments: dict[str, Any], **kwargs: Any) -> None:
         if function not in FUNCTIONS:
@@ -58,7 +55,6 @@ class Call(keras.layers.Layer):
         number = 0 if "name" in kwargs else keras.backend.get_uid(function) - 1
         name = f"{function}_{number}" if number else function
         super().__init__(**{"autocast": False, "name": name, **kwargs})
-        self.supports_jit = False
         self.function = function
         self.arguments = arguments
 

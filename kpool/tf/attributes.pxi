@@ -44,18 +44,22 @@ cdef bint read_window(TF_OpKernelConstruction* node, Window* window, TF_Status* 
     One list for all, since in eager mode each attribute adds to the time of every call.
     """
     cdef int64_t values[FLAGS + ROW * MAX_RANK]
-    cdef const int64_t* row
     cdef int32_t length = 0, total_size = 0
-    cdef int i, width
-    cdef Problem problem
     TF_OpKernelConstruction_GetAttrSize(node, "window", &length, &total_size, status)
     if TF_GetCode(status) != TF_OK:
         return False
-    if not FLAGS <= length <= FLAGS + ROW * MAX_RANK:
+    if length > FLAGS + ROW * MAX_RANK:
         return bad_window(status)
     TF_OpKernelConstruction_GetAttrInt64List(node, "window", values, length, status)
-    if TF_GetCode(status) != TF_OK:
-        return False
+    return TF_GetCode(status) == TF_OK and parse_window(values, length, window, status)
+
+
+cdef bint parse_window(const int64_t* values, int length, Window* window, TF_Status* status) noexcept nogil:
+    cdef const int64_t* row
+    cdef int i, width
+    cdef Problem problem
+    if not FLAGS <= length <= FLAGS + ROW * MAX_RANK:
+        return bad_window(status)
     for i in range(FLAGS):
         if not 0 <= values[i] <= 1:
             return bad_window(status)
@@ -129,7 +133,6 @@ cdef bint read_pool_indices(TF_OpKernelConstruction* node, Attributes* attribute
 
 cdef bint read_unpool(TF_OpKernelConstruction* node, Attributes* attributes, TF_Status* status) noexcept nogil:
     return (read_window(node, &attributes.window, status)
-            and read_index_type(node, &attributes.wide_indices, status)
             and read_bool(node, "sum_duplicates", &attributes.sum_duplicates, status))
 
 

@@ -1,11 +1,19 @@
-# One execution of a native op: its tensors and their shapes, its status, and the one exit that frees them.
+# One execution of an op: its tensors and their shapes, its status, and the one exit that frees them.
+
+# What a program of XLA passes instead of a context; xla.pxi says more.
+cdef struct Buffers:
+    const void** inputs
+    void** outputs
+    const int64_t* tensors      # the number of inputs, then dtype, rank and sizes of each input and of the outputs
+    XlaStatus* status
 
 cdef enum:
     MAX_TENSORS = 8     # inputs, outputs and scratch of one call
     MAX_DIMS = 5        # of a tensor that any op accepts
 
 cdef struct Call:
-    TF_OpKernelContext* context
+    TF_OpKernelContext* context     # of TensorFlow, or NULL
+    const Buffers* buffers          # of XLA, or NULL
     TF_Status* status
     TF_Tensor* tensors[MAX_TENSORS]
     int held
@@ -20,6 +28,7 @@ cdef struct View:
 
 cdef void open_call(Call* call, TF_OpKernelContext* context) noexcept nogil:
     call.context = context
+    call.buffers = NULL
     call.status = TF_NewStatus()
     call.held = 0
 
@@ -28,7 +37,10 @@ cdef void close_call(Call* call) noexcept nogil:
     """Report the status if it is not OK, and free everything."""
     cdef int i
     if TF_GetCode(call.status) != TF_OK:
-        TF_OpKernelContext_Failure(call.context, call.status)
+        if call.buffers != NULL:
+            fail_program(call.buffers.status, TF_Message(call.status))
+        else:
+            TF_OpKernelContext_Failure(call.context, call.status)
     for i in range(call.held):
         TF_DeleteTensor(call.tensors[i])
     TF_DeleteStatus(call.status)
@@ -61,23 +73,35 @@ cdef bint hold(Call* call, TF_Tensor* tensor, View* view) noexcept nogil:
 
 cdef bint get_input(Call* call, int i, View* view) noexcept nogil:
     cdef TF_Tensor* tensor = NULL
+    if call.buffers != NULL:
+        return input_buffer(call, i, view)
     TF_GetInput(call.context, i, &tensor, call.status)
     return hold(call, tensor, view)
+
+
+cdef size_t bytes_of(size_t width, const int64_t* shape, int ndim) noexcept nogil:
+    cdef int axis
+    for axis in range(ndim):
+        width *= <size_t> shape[axis]
+    return width
 
 
 cdef bint add_output(
     Call* call, int i, int dtype, size_t width, const int64_t* shape, int ndim, View* view,
 ) noexcept nogil:
     """Allocate an output; the geometry has checked that its size fits."""
-    cdef size_t size = width
-    cdef int axis
-    for axis in range(ndim):
-        size *= <size_t> shape[axis]
-    return hold(call, TF_AllocateOutput(call.context, i, dtype, shape, ndim, size, call.status), view)
+    if call.buffers != NULL:
+        return output_buffer(call, i, shape, ndim, view)
+    return hold(call, TF_AllocateOutput(call.context, i, dtype, shape, ndim, bytes_of(width, shape, ndim), call.status),
+                view)
 
 
 cdef bint add_scratch(Call* call, int dtype, const int64_t* shape, int ndim, View* view) noexcept nogil:
     cdef TF_AllocatorAttributes attributes = TF_AllocatorAttributes(struct_size=KP_ATTRIBUTES_SIZE, on_host=1)
+    cdef size_t size
+    if call.buffers != NULL:
+        size = bytes_of(element_size(<Element> element_of(dtype)), shape, ndim)
+        return hold(call, TF_AllocateTensor(dtype, shape, ndim, size), view)
     return hold(call, TF_AllocateTemp(call.context, dtype, shape, ndim, &attributes, call.status), view)
 
 

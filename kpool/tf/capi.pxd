@@ -24,6 +24,7 @@ cdef extern from *:
     void TF_SetStatus(TF_Status*, int, const char*);
     int TF_GetCode(const TF_Status*);
     const char* TF_Message(const TF_Status*);
+    TF_Tensor* TF_AllocateTensor(int, const int64_t*, int, size_t);
     void TF_DeleteTensor(TF_Tensor*);
     int TF_TensorType(const TF_Tensor*);
     int TF_NumDims(const TF_Tensor*);
@@ -80,6 +81,7 @@ cdef extern from *:
     void TF_SetStatus(TF_Status*, int code, const char* message) noexcept nogil
     int TF_GetCode(const TF_Status*) noexcept nogil
     const char* TF_Message(const TF_Status*) noexcept nogil
+    TF_Tensor* TF_AllocateTensor(int dtype, const int64_t* shape, int ndim, size_t size) noexcept nogil
     void TF_DeleteTensor(TF_Tensor*) noexcept nogil
     int TF_TensorType(const TF_Tensor*) noexcept nogil
     int TF_NumDims(const TF_Tensor*) noexcept nogil

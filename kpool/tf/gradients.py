@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from kpool.tf.library import ops
-from kpool.tf.recording import Backward, gradient_of, run
+from kpool.tf.recording import Backward, call, gradient_of, run
 from kpool.tf.shapes import size_of
 
 Tensors = Sequence[tf.Tensor]
@@ -45,7 +45,7 @@ def _max_pool(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Backwa
         indices = kept
         if not attribute("num_indices"):
             x = tf.stop_gradient(kept)
-            indices = ops.kpool_max_pool(x, num_indices=1, Tindices=tf.int64, **window).indices[0]
+            indices = call(ops.kpool_max_pool, x, num_indices=1, Tindices=tf.int64, **window)[1]
         spatial = _vector(_spatial(size, attribute))
         return run(ops.kpool_max_unpool, gradient, indices, spatial, sum_duplicates=True, **window)
 
@@ -57,7 +57,7 @@ def _max_pool_backward(inputs: Tensors, outputs: Tensors, attribute: Attribute) 
     window, (_, offsets, size) = _window(attribute), inputs
 
     def backward(gradient: tf.Tensor) -> tf.Tensor:
-        indices = ops.kpool_max_pool_indices(offsets, size, Tindices=tf.int64, **window)
+        (indices,) = call(ops.kpool_max_pool_indices, offsets, size, Tindices=tf.int64, **window)
         return run(ops.kpool_max_unpool_backward, gradient, indices, sum_duplicates=True, **window)
 
     return backward

@@ -13,7 +13,7 @@ from kpool.versions import require
 require("TensorFlow", tf.__version__, "2.16")
 
 
-def _load() -> ModuleType:
+def _load() -> tuple[ModuleType, bool]:
     """Open the library of native ops, for TensorFlow first and for Python second (native.pyx says why)."""
     path = find_spec("kpool.tf.native").origin  # type: ignore[union-attr]
     try:
@@ -23,9 +23,9 @@ def _load() -> ModuleType:
             f"TensorFlow {tf.__version__} cannot open kpool's native ops; build them anew where kpool is to run, with "
             f"`pip install --force-reinstall --no-deps --no-cache-dir kpool`. Received: {error.message}"
         ) from error
-    import kpool.tf.native  # noqa: F401
+    from kpool.tf.native import called_by_xla
 
-    return wrappers
+    return wrappers, called_by_xla
 
 
 @cache
@@ -39,4 +39,4 @@ def follow_thread_settings() -> None:
     threads.set_num_threads(configured or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0))
 
 
-ops = _load()
+ops, CALLED_BY_XLA = _load()

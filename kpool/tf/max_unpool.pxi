@@ -56,7 +56,7 @@ cdef bint max_unpool(Call* call, const Attributes* attributes) noexcept nogil:
         return False
     job.inputs = inputs.data
     job.indices = indices.data
-    job.wide_indices = attributes.wide_indices
+    job.wide_indices = indices.dtype == TF_INT64
     job.outputs = outputs.data
     job.scratch = scratch.data if sums_in_float else NULL
     job.bad_position = INT64_MAX
@@ -101,7 +101,7 @@ cdef bint max_unpool_backward(Call* call, const Attributes* attributes) noexcept
         return False
     job.inputs = gradients.data
     job.indices = indices.data
-    job.wide_indices = attributes.wide_indices
+    job.wide_indices = indices.dtype == TF_INT64
     job.outputs = outputs.data
     job.scratch = NULL if attributes.sum_duplicates else scratch.data
     job.bad_position = INT64_MAX

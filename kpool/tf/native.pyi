@@ -1,0 +1,1 @@
+called_by_xla: bool

@@ -9,6 +9,7 @@ The ops check every attribute and every tensor; nothing they receive is trusted.
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, strlen
 
 from kpool.kernels.driver cimport (
     run_average_pool, run_average_pool_backward, run_gather, run_gather_last, run_max_pool, run_max_pool_backward,
@@ -26,13 +27,20 @@ from kpool.tf.capi cimport *
 cdef bint ready                 # whether the functions of other modules are bound
 cdef Problem registration       # why registration failed, if it did
 
+include "xla_registry.pxi"
 include "call.pxi"
 include "attributes.pxi"
 include "max_pool.pxi"
 include "average_pool.pxi"
 include "max_unpool.pxi"
 include "registration.pxi"
+include "xla.pxi"
 
 if registration.message[0]:
     raise ImportError(f"kpool's ops could not be registered with TensorFlow: {registration.message.decode()}")
 ready = True
+
+# Whether XLA can call the ops.
+called_by_xla = find_xla()
+if called_by_xla:
+    add_target("kpool", run_in_program)

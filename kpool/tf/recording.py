@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kpool.tf import xla
 from kpool.tf.shapes import with_shape
 
 try:
@@ -55,11 +56,18 @@ def on_tape() -> bool:
     return tf.executing_eagerly() and could_possibly_record()
 
 
+def call(op: Op, *inputs: tf.Tensor, **attributes: Any) -> list[tf.Tensor]:
+    """All outputs of a native op, by itself or by what XLA can compile in its place."""
+    if xla.is_compiled():
+        return xla.call(op.__name__, inputs, attributes)
+    return tf.nest.flatten(op(*inputs, **attributes))
+
+
 def run(op: Op, *inputs: tf.Tensor, wanted: int = 1, **attributes: Any) -> Any:
     """The first outputs of a native op, as many as are wanted: a tensor, or a tuple of several."""
-    if on_tape() and inputs[0].dtype.is_floating:
+    if (on_tape() or xla.is_compiled()) and inputs[0].dtype.is_floating:
         return _recorded(op, wanted, **attributes)(*inputs)
-    return _first(wanted, tf.nest.flatten(op(*inputs, **attributes)))
+    return _first(wanted, call(op, *inputs, **attributes))
 
 
 def _first(wanted: int, outputs: Sequence[tf.Tensor]) -> Any:
@@ -74,7 +82,7 @@ def _recorded(op: Op, wanted: int, **attributes: Any) -> Callable[..., Any]:
     def function(x: tf.Tensor, *others: tf.Tensor) -> tuple[Any, Callable[..., list[tf.Tensor | None]]]:
         # The tape is active in here as well, but loses the trace.
         inputs = tf.stop_gradient(x), *others
-        outputs = tf.nest.flatten(op(*inputs, **attributes))
+        outputs = call(op, *inputs, **attributes)
         return _first(wanted, outputs), _gradients(_RULES[op], inputs, outputs, attributes.__getitem__)
 
     return function

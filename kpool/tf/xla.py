@@ -1,0 +1,148 @@
+"""The native ops in graphs that XLA compiles: calls of the same kernels, or of other ops where XLA cannot call them.
+
+An op of XLA's own is C++ that nobody can register from outside. But `XlaCallModule` is a program in XLA's language as
+one op, and such a program may call a registered function by its name. XLA fills in all sizes when it compiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.compiler.tf2xla.ops import gen_xla_ops
+
+from kpool.tf import composition
+from kpool.tf.library import CALLED_BY_XLA
+from kpool.tf.windows import pooled_shape, shape_of, unpooled_shape
+
+try:
+    from tensorflow.python.ops import control_flow_util
+except ImportError:  # It is not public. Without it XLA meets the native ops, and says that it does not know them.
+    control_flow_util = None
+
+VERSION = 9  # of XlaCallModule, which TensorFlow 2.16 has already
+ELEMENTS = {
+    tf.float16: "f16",
+    tf.bfloat16: "bf16",
+    tf.float32: "f32",
+    tf.float64: "f64",
+    **{tf.as_dtype(f"{sign}int{bits}"): f"{sign}i{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+# The attributes that are one integer each, in the order in which xla.pxi reads them.
+SINGLES = ("Tindices", "num_indices", "num_offsets", "sum_duplicates", "count_include_pad", "divisor_override")
+
+
+def is_compiled() -> bool:
+    """Whether XLA will compile what is traced now."""
+    if tf.executing_eagerly() or control_flow_util is None:
+        return False
+    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+def call(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, Any]) -> list[tf.Tensor]:
+    """What the native op of this name returns, in a graph that XLA compiles."""
+    if CALLED_BY_XLA and _only_for_cpus():
+        return _call_kernel(op, inputs, attributes)
+    return composition.OPS[op](*inputs, **attributes)
+
+
+def _only_for_cpus() -> bool:
+    """Whether XLA can compile for nothing else. The kernels are the CPU's."""
+    return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+
+
+def _call_kernel(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, Any]) -> list[tf.Tensor]:
+    shape = _output_shape(op, inputs, attributes["window"])
+    dtypes = _output_dtypes(op, inputs, attributes)
+    # XLA passes bare pointers, so what they point at is an input as well; and the outputs' shape comes as a shape.
+    tensors = [(x.dtype, shape_of(x)) for x in inputs] + [(dtype, shape) for dtype in dtypes]
+    parts = [part for dtype, sizes in tensors for part in ([dtype.as_datatype_enum, sizes.shape[0]], sizes)]
+    described = tf.concat([tf.cast(part, tf.int64) for part in ([len(inputs)], *parts)], axis=0)
+    like = tf.zeros(shape, tf.bool)
+    singles = (int(attributes.get(name, 0)) for name in SINGLES)
+    return gen_xla_ops.xla_call_module(
+        [described, like, *inputs],
+        version=VERSION,
+        module=_program(
+            " ".join(map(str, (op, *singles, *attributes["window"]))),
+            tuple(_type(x.dtype, x.shape.rank) for x in inputs),
+            tuple(_type(dtype, like.shape.rank) for dtype in dtypes),
+        ),
+        Tout=dtypes,
+        Sout=[[None] * like.shape.rank for _ in dtypes],
+        platforms=["CPU"],
+    )
+
+
+def _output_shape(op: str, inputs: tuple[tf.Tensor, ...], window: tuple[int, ...]) -> tf.Tensor:
+    """The shape that all outputs have."""
+    if op in ("kpool_max_pool", "kpool_average_pool"):
+        return pooled_shape(window, shape_of(inputs[0]))
+    if op == "kpool_max_unpool":
+        return unpooled_shape(window, shape_of(inputs[0]), inputs[2])
+    if op == "kpool_max_pool_indices":
+        return shape_of(inputs[0])
+    if op == "kpool_max_unpool_backward":
+        return shape_of(inputs[1])
+    return inputs[-1]
+
+
+def _output_dtypes(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, Any]) -> list[tf.DType]:
+    indices = attributes.get("Tindices")
+    if op == "kpool_max_pool_indices":
+        return [indices]
+    more = [indices] * attributes.get("num_indices", 0) + [tf.uint8] * attributes.get("num_offsets", 0)
+    return [inputs[0].dtype, *more]
+
+
+def _type(dtype: tf.DType, rank: int) -> str:
+    """The type of tensors of a rank, in XLA's language."""
+    return f"tensor<{'?x' * rank}{ELEMENTS[dtype]}>"
+
+
+@lru_cache(maxsize=256)
+def _program(call: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> str:
+    """A program that makes one call of what xla.pxi registers.
+
+    Its arguments are what the call gets first, a tensor that has the outputs' shape, and the op's inputs.
+    """
+    rank, count = outputs[0].count("?"), len(outputs)
+    like, shape = f"tensor<{'?x' * rank}i1>", f"tensor<{rank}xi32>"
+    names = ["%tensors", *(f"%x{i}" for i in range(len(inputs)))]
+    kinds = ["tensor<?xi64>", *inputs]
+    arguments = [f"{name}: {kind}" for name, kind in zip(names, kinds, strict=True)]
+    sizes = [
+        f"""%n{i} = stablehlo.get_dimension_size %like, dim = {i} : ({like}) -> tensor<i32>
+    %size{i} = stablehlo.reshape %n{i} : (tensor<i32>) -> tensor<1xi32>"""
+        for i in range(rank)
+    ]
+    # For XLA the last operands are the shapes of the results. When it has read them it leaves them out.
+    operands = [*kinds, *[shape] * count]
+    return f"""module @kpool attributes {{jax.uses_shape_polymorphism = true}} {{
+  func.func public @main({_joined([arguments[0], f"%like: {like}", *arguments[1:]])}) -> ({_joined(outputs)}) {{
+    {f"{chr(10)}    ".join(sizes)}
+    %shape = stablehlo.concatenate {_joined(f"%size{i}" for i in range(rank))}, dim = 0
+      : ({_joined(["tensor<1xi32>"] * rank)}) -> {shape}
+    %out:{count} = stablehlo.custom_call @kpool({_joined([*names, *["%shape"] * count])}) {{
+      backend_config = "{call}",
+      api_version = 3 : i32,
+      indices_of_shape_operands = dense<{[len(names) + i for i in range(count)]}> : tensor<{count}xi64>,
+      operand_layouts = [{_joined(map(_row_major, operands))}],
+      result_layouts = [{_joined(map(_row_major, outputs))}]
+    }} : ({_joined(operands)}) -> ({_joined(outputs)})
+    return {_joined(f"%out#{i}" for i in range(count))} : {_joined(outputs)}
+  }}
+}}
+"""
+
+
+def _joined(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def _row_major(kind: str) -> str:
+    """The layout of a tensor in row-major order."""
+    rank = kind.count("?") or 1
+    return f"dense<{list(range(rank))[::-1]}> : tensor<{rank}xindex>"

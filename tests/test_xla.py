@@ -1,0 +1,287 @@
+"""What `jit_compile=True` computes: the same bits as the native ops, by the same kernels or by TensorFlow's ops."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import FLOATS, INTEGERS, hostile, same_bits, small_integers
+
+from kpool import layers
+from kpool.ops import (
+    adaptive_average_pool,
+    adaptive_max_pool,
+    average_pool,
+    convert_indices,
+    global_average_pool,
+    global_max_pool,
+    max_pool,
+    max_unpool,
+)
+from kpool.tf import xla
+
+
+@pytest.fixture(params=["kernels", "composition"])
+def path(request, monkeypatch):
+    """Calls of the kernels, and what takes over where XLA cannot call them."""
+    assert xla.CALLED_BY_XLA
+    monkeypatch.setattr(xla, "CALLED_BY_XLA", request.param == "kernels")
+    return request.param
+
+
+def compiled(function, path, *specs):
+    """The function compiled by XLA for these specs, and a check that it goes the way it should."""
+    function = tf.function(function, jit_compile=True, autograph=False, input_signature=specs)
+    ops = {op.type for op in function.get_concrete_function().graph.get_operations()}
+    assert ("XlaCallModule" in ops) == (path == "kernels")
+    assert not any("Kpool" in op for op in ops)
+    return function
+
+
+def unknown(x, *axes):
+    """The spec of an array whose sizes along some axes are not known."""
+    return tf.TensorSpec([None if i in axes else size for i, size in enumerate(x.shape)], x.dtype)
+
+
+def compare(function, path, *arrays, axes=((), (0,)), zeros_have_signs=True):
+    """Eager and compiled results are the same bits, whichever sizes are unknown when the graph is built."""
+    expected = tf.nest.flatten(function(*map(tf.constant, arrays)))
+    assert expected
+    for some in axes:
+        actual = compiled(function, path, *(unknown(x, *some) for x in arrays))(*arrays)
+        for results in zip(tf.nest.flatten(actual), expected, strict=True):
+            a, e = map(np.asarray, results)
+            if not zeros_have_signs:
+                a, e = (np.where(x == 0, np.zeros_like(x), x) for x in (a, e))
+            same_bits(a, e)
+
+
+def compare_derivatives(function, path, *arrays, axes=((), (0,))):
+    """The same for a function and its derivatives. Sums may lose the sign of a zero where XLA takes them."""
+    compare(differentiated(function), path, *arrays, axes=axes, zeros_have_signs=path == "kernels")
+
+
+def weighted(tensor):
+    """A sum whose gradient is small integers, different for each element."""
+    weights = tf.cast(tf.range(tf.size(tensor)) * 7 % 5 - 2, tensor.dtype)
+    return tf.reduce_sum(tf.reshape(weights, tf.shape(tensor)) * tensor)
+
+
+def differentiated(function):
+    """A function's results, and its first and second derivative by a quadratic form of the first result."""
+
+    def results(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                outputs = tf.nest.flatten(function(x))
+                y = weighted(outputs[0] * outputs[0])
+            first = inner.gradient(y, x)
+            z = weighted(first)
+        return *outputs, first, outer.gradient(z, x)
+
+    return results
+
+
+# Every window, with the shape of an input. The last axes of the spatial ones are channels.
+WINDOWS = {
+    "plain": ((2, 6, 8, 3), {"pool_size": 2}),
+    "same": ((2, 7, 9, 2), {"pool_size": (4, 2), "strides": 2, "padding": "same"}),
+    "ceil": ((2, 8, 9, 2), {"pool_size": 4, "strides": (3, 2), "padding": 1, "ceil_mode": True}),
+    "dilated": ((1, 9, 8, 2), {"pool_size": 2, "strides": 1, "padding": ((1, 2), (0, 1)), "dilation_rate": (3, 2)}),
+    "channels_first": ((2, 3, 6, 7), {"pool_size": 2, "padding": "same", "data_format": "channels_first"}),
+    "1d": ((3, 11, 2), {"pool_size": 4, "strides": 3, "padding": ((1, 2),)}),
+    "3d": ((1, 4, 5, 6, 2), {"pool_size": 2, "strides": (1, 2, 2), "ceil_mode": True}),
+    "large": ((1, 18, 20, 1), {"pool_size": 16, "strides": 2}),
+    "empty": ((0, 6, 8, 3), {"pool_size": 2}),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_max_pooling_and_back(name, path, rng):
+    shape, window = WINDOWS[name]
+
+    def values(x):
+        return max_pool(x, **window)
+
+    def values_and_indices(x):
+        return max_pool(x, **window, return_indices=True, index_dtype="int64")
+
+    compare(values_and_indices, path, hostile(rng, shape, "float32"), axes=[(0,), range(len(shape))])
+    compare_derivatives(values, path, small_integers(rng, shape))
+
+
+@pytest.mark.parametrize("duplicates", ["last", "sum"])
+@pytest.mark.parametrize("name", ["same", "ceil", "channels_first", "3d"])
+def test_unpooling_and_back(name, duplicates, path, rng):
+    shape, window = WINDOWS[name]
+    x = small_integers(rng, shape)
+    values, indices = max_pool(x, **window, return_indices=True)
+    window = {key: value for key, value in window.items() if key != "ceil_mode"}
+    size = shape[2:] if "data_format" in window else shape[1:-1]
+
+    def unpool(values):
+        return max_unpool(values, indices, **window, output_size=size, duplicates=duplicates)
+
+    compare_derivatives(unpool, path, values)
+    compare(lambda v, i: max_unpool(v, i, **window, output_size=size, duplicates=duplicates), path, values, indices)
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_average_pooling_and_back(name, path, rng):
+    shape, window = WINDOWS[name]
+    options = ({}, {"count_include_pad": True}, {"divisor_override": 3})
+
+    def averages(x):
+        return [average_pool(x, **window, **option) for option in options]
+
+    compare(averages, path, hostile(rng, shape, "float32"), axes=[(0,)])
+    # Sums of quarters are exact.
+    compare_derivatives(lambda x: average_pool(x, **window, divisor_override=4), path, small_integers(rng, shape))
+
+
+@pytest.mark.parametrize("output_size", [(3, 4), (None, 2), 5])
+def test_adaptive_pooling(output_size, path, rng):
+    x = small_integers(rng, (2, 7, 8, 2))
+    everywhere = [(0,), range(4)]
+    compare(
+        lambda x: adaptive_max_pool(x, output_size, return_indices=True),
+        path,
+        hostile(rng, x.shape, "float32"),
+        axes=everywhere,
+    )
+    compare_derivatives(lambda x: adaptive_max_pool(x, output_size), path, x, axes=everywhere)
+    compare(lambda x: adaptive_average_pool(x, output_size), path, x, axes=everywhere)
+
+
+def test_global_pooling(path, rng):
+    x = hostile(rng, (2, 5, 4, 3), "float32")
+    compare(lambda x: [global_max_pool(x, return_indices=True), global_average_pool(x)], path, x, axes=[range(4)])
+
+
+def test_default_size_of_an_unpooled_input_that_is_not_known(path, rng):
+    x = small_integers(rng, (1, 5, 6, 2))
+    values, indices = max_pool(x, 2, padding="same", return_indices=True)
+    unpool = {"pool_size": 2, "padding": "same"}
+    compare(lambda v, i: max_unpool(v, i, **unpool, output_size=(5, 6)), path, values, indices, axes=[range(4)])
+    values, indices = max_pool(x, 3, 2, return_indices=True)
+    compare(lambda v, i: max_unpool(v, i, 3, 2), path, values, indices, axes=[range(4)])
+
+
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+def test_every_dtype(dtype, path, rng):
+    x = hostile(rng, (2, 6, 5, 3), dtype)
+
+    def everything(x):
+        values, indices = max_pool(x, 2, 2, "same", return_indices=True)
+        unpooled = [
+            max_unpool(values, indices, 2, 2, "same", output_size=(6, 5), duplicates=d) for d in ("last", "sum")
+        ]
+        return values, indices, *unpooled, average_pool(x, 2, 2, "same")
+
+    compare(everything, path, x, axes=[(0,)])
+    if dtype in FLOATS:
+        compare_derivatives(lambda x: max_pool(x, 3, 2), path, small_integers(rng, x.shape, dtype, 3), axes=[()])
+
+
+@pytest.mark.parametrize("duplicates", ["last", "sum"])
+def test_index_out_of_range(duplicates, path):
+    values, indices = tf.ones((1, 2, 2, 1)), tf.constant([0, 5, 16, 10], shape=(1, 2, 2, 1))
+    function = compiled(
+        lambda v, i: max_unpool(v, i, 2, duplicates=duplicates), path, unknown(values), unknown(indices)
+    )
+    if path == "kernels":
+        message = r"`indices` must lie in \[0, 16\).*Received: indices\[0, 1, 0, 0\]=16"
+        with pytest.raises(tf.errors.OpError, match=message):
+            function(values, indices)
+    else:
+        # XLA has no way to raise an error. What goes nowhere is left out.
+        np.testing.assert_array_equal(np.flatnonzero(function(values, indices)), [0, 5, 10])
+
+
+def test_window_that_turns_out_not_to_fit(path):
+    function = compiled(lambda x: max_pool(x, 3), path, tf.TensorSpec((None, None, None, 1)))
+    assert function(tf.ones((1, 4, 3, 1))).shape == (1, 1, 1, 1)
+    if path == "kernels":
+        with pytest.raises(tf.errors.OpError, match="`pool_size` must not exceed the padded input"):
+            function(tf.ones((1, 4, 2, 1)))
+    else:
+        assert function(tf.ones((1, 4, 2, 1))).shape == (1, 1, 0, 1)
+
+
+def test_indices_convert(path, rng):
+    x = small_integers(rng, (2, 4, 6, 3))
+
+    def convert(x):
+        indices = max_pool(x, 2, return_indices=True)[1]
+        return convert_indices(indices, "kpool", "onnx", x.shape)
+
+    compare(convert, path, x, axes=[()])
+
+
+def test_tapes_around_compiled_functions(path, rng):
+    x = tf.constant(small_integers(rng, (2, 6, 6, 2)))
+
+    def square(x):
+        return max_pool(x, 3, 2) ** 2
+
+    expected = differentiated(square)(x)
+    function = compiled(square, path, tf.TensorSpec((None, 6, 6, 2)))
+    for a, e in zip(differentiated(function)(x), expected, strict=True):
+        same_bits(a, e)
+
+
+def test_functions_control_flow_and_jacobians_in_compiled_functions(path, rng):
+    x = tf.constant(small_integers(rng, (1, 4, 4, 1)))
+    pool = tf.function(lambda x: max_pool(x, 2, 1))
+    # Traced here for TensorFlow's own runtime.
+    expected = pool(x)
+
+    def nested(x):
+        once = tf.cond(tf.reduce_sum(x) > 1e6, lambda: x[:, 1:, 1:], lambda: pool(x))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = pool(x)
+        return once, tape.jacobian(y, x, experimental_use_pfor=False)
+
+    once, jacobian = compiled(nested, path, unknown(x))(x)
+    same_bits(once, expected)
+    assert jacobian.shape == (1, 3, 3, 1, 1, 4, 4, 1)
+    np.testing.assert_array_equal(tf.reduce_sum(jacobian, axis=(4, 5, 6, 7)), np.ones((1, 3, 3, 1)))
+
+
+def test_processors_of_other_kinds_get_ops_that_they_have(monkeypatch):
+    devices = [tf.config.LogicalDevice("/device:CPU:0", "CPU"), tf.config.LogicalDevice("/device:GPU:0", "GPU")]
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: devices)
+    compiled(lambda x: max_pool(x, 2), "composition", tf.TensorSpec((1, 4, 4, 1)))
+
+
+def segmenter(pool, unpool=None):
+    """A model that pools and, with an unpooling layer, goes back."""
+    inputs = keras.Input((None, 8, 2))
+    x = keras.layers.Conv2D(4, 3, padding="same", activation="relu", kernel_initializer="ones")(inputs)
+    x = unpool(*pool(x)) if unpool else pool(x)
+    return keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same", kernel_initializer="ones")(x))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float64"])
+def test_models_train_as_they_do_uncompiled(policy, path, rng):
+    keras.config.set_dtype_policy(policy)
+    x = small_integers(rng, (6, 8, 8, 2), most=2)
+    weights = []
+    for jit_compile in (True, False):
+        model = segmenter(layers.MaxPooling2D(3, 1, return_indices=True), layers.MaxUnpooling2D(3, 1))
+        model.compile("sgd", "mse", jit_compile=jit_compile)
+        assert model.jit_compile == jit_compile
+        history = model.fit(x, x[..., :1], batch_size=4, epochs=2, shuffle=False, verbose=0).history["loss"]
+        assert history[1] < history[0]
+        weights.append(model.get_weights())
+    tolerance = 0.05 if "mixed" in policy else 1e-4
+    for compiled_weights, expected in zip(*weights, strict=True):
+        np.testing.assert_allclose(compiled_weights, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_layers_say_that_xla_can_compile_them():
+    inputs = keras.Input((4, 4, 1))
+    model = keras.Model(inputs, [max_pool(inputs, 2), layers.AveragePooling2D()(inputs)])
+    assert all(layer.supports_jit for layer in model.layers)
