@@ -29,7 +29,7 @@ Op = Callable[..., Any]
 Backward = Callable[[tf.Tensor], tf.Tensor]
 Rule = Callable[[Sequence[tf.Tensor], Sequence[tf.Tensor], Callable[[str], Any]], Backward]
 
-_RULES: dict[Op, Rule] = {}
+_RULES: dict[str, Rule] = {}  # by the ops' names
 
 
 def gradient_of(op: Op) -> Callable[[Rule], Rule]:
@@ -40,7 +40,7 @@ def gradient_of(op: Op) -> Callable[[Rule], Rule]:
     """
 
     def register(rule: Rule) -> Rule:
-        _RULES[op] = rule
+        _RULES[op.__name__] = rule
 
         @tf.RegisterGradient("".join(word.capitalize() for word in op.__name__.split("_")))
         def gradient(node: tf.Operation, *gradients: tf.Tensor) -> list[tf.Tensor | None]:
@@ -51,13 +51,22 @@ def gradient_of(op: Op) -> Callable[[Rule], Rule]:
     return register
 
 
+@tf.RegisterGradient("XlaCallModule")
+def _gradients_of_call(node: tf.Operation, *gradients: tf.Tensor) -> list[tf.Tensor | None]:
+    """The gradients of an op that XLA calls. For programs that are not kpool's there are none, as TensorFlow has it."""
+    op, inputs, attributes = xla.called_by(node)
+    with xla.compiled():
+        backward = _gradients(_RULES[op], inputs, node.outputs, attributes.__getitem__)
+        return [None] * (len(node.inputs) - len(inputs)) + backward(*gradients)
+
+
 def on_tape() -> bool:
     """Whether a tape, or what computes forward-mode products, may record what runs now."""
     return tf.executing_eagerly() and could_possibly_record()
 
 
 def call(op: Op, *inputs: tf.Tensor, **attributes: Any) -> list[tf.Tensor]:
-    """All outputs of a native op, by itself or by what XLA can compile in its place."""
+    """All outputs of a native op, or of what XLA can compile in its place."""
     if xla.is_compiled():
         return xla.call(op.__name__, inputs, attributes)
     return tf.nest.flatten(op(*inputs, **attributes))
@@ -65,7 +74,7 @@ def call(op: Op, *inputs: tf.Tensor, **attributes: Any) -> list[tf.Tensor]:
 
 def run(op: Op, *inputs: tf.Tensor, wanted: int = 1, **attributes: Any) -> Any:
     """The first outputs of a native op, as many as are wanted: a tensor, or a tuple of several."""
-    if (on_tape() or xla.is_compiled()) and inputs[0].dtype.is_floating:
+    if on_tape() and inputs[0].dtype.is_floating:
         return _recorded(op, wanted, **attributes)(*inputs)
     return _first(wanted, call(op, *inputs, **attributes))
 
@@ -82,8 +91,8 @@ def _recorded(op: Op, wanted: int, **attributes: Any) -> Callable[..., Any]:
     def function(x: tf.Tensor, *others: tf.Tensor) -> tuple[Any, Callable[..., list[tf.Tensor | None]]]:
         # The tape is active in here as well, but loses the trace.
         inputs = tf.stop_gradient(x), *others
-        outputs = call(op, *inputs, **attributes)
-        return _first(wanted, outputs), _gradients(_RULES[op], inputs, outputs, attributes.__getitem__)
+        outputs = tf.nest.flatten(op(*inputs, **attributes))
+        return _first(wanted, outputs), _gradients(_RULES[op.__name__], inputs, outputs, attributes.__getitem__)
 
     return function
 

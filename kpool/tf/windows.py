@@ -77,10 +77,12 @@ def _pooled_size(window: Window, row: Window, size: tf.Tensor) -> tf.Tensor:
     if window[2]:
         return _ceil_div(size, stride)
     room = size + before + after - (pool_size - 1) * dilation - 1
+    pooled = room // stride + 1
     if window[1]:
         # The last window must start inside the input or the leading padding.
-        return tf.minimum(_ceil_div(room, stride) + 1, _ceil_div(size + before, stride))
-    return room // stride + 1
+        pooled = tf.minimum(_ceil_div(room, stride) + 1, _ceil_div(size + before, stride))
+    # A negative size makes XLA refuse a window that does not fit, except -1, which tf.reshape would replace.
+    return tf.where(room < 0, tf.constant(-2, tf.int64), pooled)
 
 
 def _unpooled_size(window: Window, row: Window, pooled: tf.Tensor) -> tf.Tensor:

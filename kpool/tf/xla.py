@@ -6,7 +6,9 @@ one op, and such a program may call a registered function by its name. XLA fills
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +24,7 @@ try:
 except ImportError:  # It is not public. Without it XLA meets the native ops, and says that it does not know them.
     control_flow_util = None
 
+HEAD = "module @kpool"
 VERSION = 9  # of XlaCallModule, which TensorFlow 2.16 has already
 ELEMENTS = {
     tf.float16: "f16",
@@ -30,15 +33,30 @@ ELEMENTS = {
     tf.float64: "f64",
     **{tf.as_dtype(f"{sign}int{bits}"): f"{sign}i{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
-# The attributes that are one integer each, in the order in which xla.pxi reads them.
+# The attributes that are one integer each. The window comes after them.
 SINGLES = ("Tindices", "num_indices", "num_offsets", "sum_duplicates", "count_include_pad", "divisor_override")
+
+
+_in_gradient = ContextVar("_in_gradient", default=False)
 
 
 def is_compiled() -> bool:
     """Whether XLA will compile what is traced now."""
     if tf.executing_eagerly() or control_flow_util is None:
         return False
+    if _in_gradient.get():
+        return True
     return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+@contextmanager
+def compiled() -> Iterator[None]:
+    """Where XLA will compile what is traced, although TensorFlow does not say so: gradients of compiled functions."""
+    token = _in_gradient.set(True)
+    try:
+        yield
+    finally:
+        _in_gradient.reset(token)
 
 
 def call(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, Any]) -> list[tf.Tensor]:
@@ -61,19 +79,40 @@ def _call_kernel(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, A
     parts = [part for dtype, sizes in tensors for part in ([dtype.as_datatype_enum, sizes.shape[0]], sizes)]
     described = tf.concat([tf.cast(part, tf.int64) for part in ([len(inputs)], *parts)], axis=0)
     like = tf.zeros(shape, tf.bool)
-    singles = (int(attributes.get(name, 0)) for name in SINGLES)
-    return gen_xla_ops.xla_call_module(
+    program = _program(
+        " ".join(map(str, (op, *_integers(attributes)))),
+        tuple(_type(x.dtype, x.shape.rank) for x in inputs),
+        tuple(_type(dtype, like.shape.rank) for dtype in dtypes),
+    )
+    outputs: list[tf.Tensor] = gen_xla_ops.xla_call_module(
         [described, like, *inputs],
         version=VERSION,
-        module=_program(
-            " ".join(map(str, (op, *singles, *attributes["window"]))),
-            tuple(_type(x.dtype, x.shape.rank) for x in inputs),
-            tuple(_type(dtype, like.shape.rank) for dtype in dtypes),
-        ),
+        module=program,
         Tout=dtypes,
         Sout=[[None] * like.shape.rank for _ in dtypes],
         platforms=["CPU"],
     )
+    return outputs
+
+
+def called_by(node: tf.Operation) -> tuple[str, list[tf.Tensor], dict[str, Any]]:
+    """What was passed to `call` to make a node.
+
+    Raises:
+        LookupError: If another package made it.
+    """
+    program = tf.compat.as_text(node.get_attr("module"))
+    if not program.startswith(HEAD):
+        raise LookupError("gradient registry has no entry for: XlaCallModule")
+    op, *text = program.split('"')[1].split()
+    integers = [int(value) for value in text]
+    attributes = dict(zip(SINGLES, integers[: len(SINGLES)], strict=True))
+    return op, node.inputs[2:], {**attributes, "window": tuple(integers[len(SINGLES) :])}
+
+
+def _integers(attributes: dict[str, Any]) -> list[int]:
+    """The attributes in the order in which xla.pxi reads them."""
+    return [*(int(attributes.get(name, 0)) for name in SINGLES), *attributes["window"]]
 
 
 def _output_shape(op: str, inputs: tuple[tf.Tensor, ...], window: tuple[int, ...]) -> tf.Tensor:
@@ -120,7 +159,7 @@ def _program(call: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> st
     ]
     # For XLA the last operands are the shapes of the results. When it has read them it leaves them out.
     operands = [*kinds, *[shape] * count]
-    return f"""module @kpool attributes {{jax.uses_shape_polymorphism = true}} {{
+    return f"""{HEAD} attributes {{jax.uses_shape_polymorphism = true}} {{
   func.func public @main({_joined([arguments[0], f"%like: {like}", *arguments[1:]])}) -> ({_joined(outputs)}) {{
     {f"{chr(10)}    ".join(sizes)}
     %shape = stablehlo.concatenate {_joined(f"%size{i}" for i in range(rank))}, dim = 0
