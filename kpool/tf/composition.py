@@ -1,6 +1,6 @@
-"""The native ops as compositions of TensorFlow's own: the same results for XLA where it cannot call the kernels. Slow.
+"""The native ops made of TensorFlow's own, for XLA where it cannot call the kernels: the same results, slowly.
 
-TensorFlow knows the gradients of its ops. XLA has none that fails: indices out of range lead nowhere.
+TensorFlow knows the gradients of these. None of XLA's ops fails, so an index out of range leads nowhere.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
 module: a second opening runs no constructor. Until the import nothing of Python is initialised here, so everything
 that runs before or beside it is plain C.
 
-The ops check every attribute and every tensor; nothing they receive is trusted. They do no arithmetic.
+The ops check every attribute and every tensor; nothing they receive is trusted. They do no arithmetic. Programs that
+XLA compiles call the same ops, but pass bare pointers with a description, which can only be believed.
 """
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 from libc.stdio cimport snprintf

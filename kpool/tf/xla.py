@@ -13,15 +13,18 @@ from functools import lru_cache
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.compiler.tf2xla.ops import gen_xla_ops
 
 from kpool.tf import composition
 from kpool.tf.library import CALLED_BY_XLA
 from kpool.tf.windows import pooled_shape, shape_of, unpooled_shape
 
-try:
+try:  # It is not public, but what JAX goes by.
+    from tensorflow.compiler.tf2xla.python.xla import call_module
+except ImportError:
+    call_module = None
+try:  # It is not public. Without it XLA meets the native ops, and says that it does not know them.
     from tensorflow.python.ops import control_flow_util
-except ImportError:  # It is not public. Without it XLA meets the native ops, and says that it does not know them.
+except ImportError:
     control_flow_util = None
 
 HEAD = "module @kpool"
@@ -36,16 +39,15 @@ ELEMENTS = {
 # The attributes that are one integer each. The window comes after them.
 SINGLES = ("Tindices", "num_indices", "num_offsets", "sum_duplicates", "count_include_pad", "divisor_override")
 
-
 _in_gradient = ContextVar("_in_gradient", default=False)
 
 
 def is_compiled() -> bool:
     """Whether XLA will compile what is traced now."""
-    if tf.executing_eagerly() or control_flow_util is None:
+    if tf.executing_eagerly():
         return False
-    if _in_gradient.get():
-        return True
+    if _in_gradient.get() or control_flow_util is None:
+        return _in_gradient.get()
     return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
@@ -61,7 +63,7 @@ def compiled() -> Iterator[None]:
 
 def call(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, Any]) -> list[tf.Tensor]:
     """What the native op of this name returns, in a graph that XLA compiles."""
-    if CALLED_BY_XLA and _only_for_cpus():
+    if call_module and CALLED_BY_XLA and _only_for_cpus():
         return _call_kernel(op, inputs, attributes)
     return composition.OPS[op](*inputs, **attributes)
 
@@ -84,7 +86,7 @@ def _call_kernel(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, A
         tuple(_type(x.dtype, x.shape.rank) for x in inputs),
         tuple(_type(dtype, like.shape.rank) for dtype in dtypes),
     )
-    outputs: list[tf.Tensor] = gen_xla_ops.xla_call_module(
+    outputs: list[tf.Tensor] = call_module(
         [described, like, *inputs],
         version=VERSION,
         module=program,

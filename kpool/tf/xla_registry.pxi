@@ -5,9 +5,6 @@
 
 cdef extern from *:
     """
-    #ifndef _GNU_SOURCE
-    #define _GNU_SOURCE
-    #endif
     #include <dlfcn.h>
     #include <stdbool.h>
     #include <string.h>
