@@ -86,7 +86,8 @@ def derivatives(function, x):
 WINDOWS = {
     "plain": ((2, 6, 8, 3), {"pool_size": 2}),
     "same": ((2, 7, 9, 2), {"pool_size": (4, 2), "strides": 2, "padding": "same"}),
-    "ceil": ((2, 8, 9, 2), {"pool_size": 4, "strides": (3, 2), "padding": 1, "ceil_mode": True}),
+    # On the second axis one more window would start in the padding behind the input.
+    "ceil": ((2, 9, 6, 2), {"pool_size": (4, 2), "strides": 3, "padding": ((1, 1), (0, 1)), "ceil_mode": True}),
     "dilated": ((1, 9, 8, 2), {"pool_size": 2, "strides": 1, "padding": ((1, 2), (0, 1)), "dilation_rate": (3, 2)}),
     "channels_first": ((2, 3, 6, 7), {"pool_size": 2, "padding": "same", "data_format": "channels_first"}),
     "1d": ((3, 11, 2), {"pool_size": 4, "strides": 3, "padding": ((1, 2),)}),
@@ -113,6 +114,14 @@ def test_pooling_and_back(name, path, rng):
 
     arrays = hostile(rng, shape, "float32"), small_integers(rng, shape)
     compare(pool, path, *arrays, axes=[(0,), range(len(shape))] if path == "kernels" else [range(len(shape))])
+
+
+@pytest.mark.parametrize("value", [1, -np.inf])
+def test_padding_never_wins(value, path):
+    def pool(x):
+        return {"bits": max_pool(x, 3, 2, padding=1, return_indices=True)}
+
+    compare(pool, path, np.full((1, 5, 6, 2), value, "float32"), axes=[(0,)])
 
 
 @pytest.mark.parametrize("name", ["same", "ceil", "channels_first", "3d"])
@@ -180,7 +189,7 @@ def test_every_dtype(dtype, path, rng):
 
 @pytest.mark.parametrize("duplicates", ["last", "sum"])
 def test_index_out_of_range(duplicates, path):
-    values, indices = tf.ones((1, 2, 2, 1)), tf.constant([0, 5, 16, 10], shape=(1, 2, 2, 1))
+    values, indices = tf.ones((1, 2, 2, 2)), tf.constant([0, 2, 5, 4, 16, 8, 10, 11], shape=(1, 2, 2, 2))
     function = compiled(
         lambda v, i: max_unpool(v, i, 2, duplicates=duplicates), path, unknown(values), unknown(indices)
     )
@@ -191,7 +200,8 @@ def test_index_out_of_range(duplicates, path):
             function(values, indices)
     else:
         # XLA has no way to raise an error. What goes nowhere is left out.
-        np.testing.assert_array_equal(np.flatnonzero(function(values, indices)), [0, 5, 10])
+        unpooled = function(values, indices).numpy().reshape(16, 2)
+        assert [np.flatnonzero(plane).tolist() for plane in unpooled.T] == [[0, 5, 10], [2, 4, 8, 11]]
 
 
 def test_window_that_turns_out_not_to_fit(path):
