@@ -58,7 +58,7 @@ def convert_indices(
     Raises:
         ValueError: If an argument has a wrong form or value, shapes do not fit, or `"int64"` is needed.
         tf.errors.InvalidArgumentError: If an index does not point into its own channel (and image, where the source
-            counts images), or an error turns out only when a graph runs.
+            counts images), or an error turns out only when a graph runs. XLA does not look for either.
 
     Example:
 

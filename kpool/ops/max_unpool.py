@@ -55,6 +55,7 @@ def max_unpool(
     Raises:
         ValueError: If an argument has a wrong form or value, shapes or dtypes do not fit, or `output_size` cannot be.
         tf.errors.InvalidArgumentError: If an index is out of range, or an error turns out only when a graph runs.
+            XLA raises tf.errors.InternalError instead.
 
     Example:
 
