@@ -1,5 +1,6 @@
 """Global pooling, maxima and averages: the functions against the oracle, and masks."""
 
+import math
 from itertools import product
 
 import keras
@@ -51,7 +52,7 @@ def test_global_pooling(data_format, keepdims, rng):
         same_bits(global_max_pool(x, data_format, keepdims), values)
 
         x = small_integers(rng, x.shape, dtype)
-        size = np.prod(spatial)
+        size = math.prod(spatial)
         gradients, full = gradients * x.dtype.type(size), full * x.dtype.type(size)
         function = lambda x: global_average_pool(x, data_format, keepdims)  # noqa: E731
         actual, dx = with_gradient(function, x, tf.constant(gradients))
