@@ -28,7 +28,12 @@ settings.register_profile(
     "quick", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("nightly", settings.get_profile("quick"), max_examples=10_000)
-settings.load_profile("quick")
+
+
+def pytest_configure(config):
+    # Not on import: test files import this one again, after the command line has been read.
+    settings.load_profile(config.getoption("--hypothesis-profile") or "quick")
+
 
 FLOATS = ["float16", "bfloat16", "float32", "float64"]
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
