@@ -103,15 +103,16 @@ def test_rows_longer_than_a_line(width, channels, line, rng):
         check_long_rows(width, channels, *window, rng)
 
 
-def test_dilation_over_more_than_a_line(rng):
-    """100 elements, 90 apart."""
-    oracle = Pooling((10000,), (100,), (13,), None, (90,))
+@pytest.mark.parametrize(("taps", "dilation", "padding"), [(100, 90, 0), (3, 4500, 100)])
+def test_dilation_over_more_than_a_line(taps, dilation, padding, rng):
+    """100 elements, 90 apart; or so far apart that a line lies between two, and one before the first."""
+    oracle = Pooling((10000,), (taps,), (13,), ((padding,) * 2,), (dilation,))
     for shape, data_format in (((1, 10000, 2), "channels_last"), ((1, 2, 10000), "channels_first")):
         x, first = small_integers(rng, shape, "bfloat16"), data_format == "channels_first"
         values = oracle.average_pool(x, first)
         gradients = multiples_of_divisors(rng, oracle, values.shape, "bfloat16", first, {})
-        arguments = {"pool_size": 100, "strides": 13, "dilation_rate": 90, "data_format": data_format}
-        actual = value_and_gradient(x, tf.constant(gradients), **arguments)
+        arguments = {"pool_size": taps, "strides": 13, "dilation_rate": dilation, "data_format": data_format}
+        actual = value_and_gradient(x, tf.constant(gradients), padding=padding, **arguments)
         same_bits(actual[0], values)
         same_bits(actual[1], oracle.average_pool_backward(gradients, first))
 
