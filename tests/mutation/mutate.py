@@ -3,9 +3,9 @@
     python tests/mutation/mutate.py WORK [--family NAME] [--seconds N]
 
 builds a copy of kpool in the folder WORK with every mutation of `mutations.txt` in it, each behind a number that the
-environment variable KPOOL_MUTANT names, and runs the tests once for each. Results stay in WORK: what was tried is not
-tried again, so the run can be stopped, or limited to some seconds, and goes on where it was. Needs a C compiler, and
-Python with what the tests need, Cython and setuptools.
+environment variable KPOOL_MUTANT names, and runs the tests once for each, in forks of a process that has imported what
+takes its time. Results stay in WORK: what was tried is not tried again, so the run can be stopped, or limited to some
+seconds, and goes on where it was. Needs a C compiler, and Python with what the tests need, Cython and setuptools.
 """
 
 import argparse
@@ -13,10 +13,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +27,15 @@ ROOT = Path(__file__).resolve().parents[2]
 SWITCH = '''
 cdef extern from *:
     """
+    #include <pthread.h>
     #include <stdlib.h>
     static int kp_mutant = -1;
-    __attribute__((constructor)) static void kp_read_mutant(void) {
+    static void kp_read_mutant(void) {
         if (getenv("KPOOL_MUTANT")) kp_mutant = atoi(getenv("KPOOL_MUTANT"));
+    }
+    __attribute__((constructor)) static void kp_watch_mutant(void) {
+        kp_read_mutant();
+        pthread_atfork(NULL, NULL, kp_read_mutant);
     }
     """
     int mutant "kp_mutant"
@@ -36,6 +44,8 @@ cdef extern from *:
 HEADS = ["elements.pxd", "geometry.pxd", "geometry.pyx", "kernels.pxi", "driver.pyx", "threads.pyx"]
 
 
+# Seconds for the tests, after which a mutation counts as noticed.
+LONGEST = 400
 # The tests that reach the kernels; of each family, those most likely to notice come first.
 TESTS = [
     *["max_pool", "max_unpool", "native_ops", "average_pool", "average_sums", "properties", "indices", "adaptive_pool"],
@@ -124,17 +134,39 @@ def build(copy: Path, mutations: list[Mutation]) -> None:
         raise SystemExit(done.stdout[-3000:] + done.stderr[-3000:])
 
 
-def who_notices(copy: Path, number: int, first: list[str]) -> str | None:
+def prepare(copy: Path) -> None:
+    """Import the mutated package and all that takes its time, for the forks to come."""
+    os.chdir(copy)
+    os.environ |= {"PYTHONPATH": str(copy), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    sys.path.insert(0, str(copy))
+    for name in ("keras", "kpool"):
+        import_module(name)
+
+
+def who_notices(number: int, first: list[str]) -> str | None:
     """The first test that fails, or how it all ended, with a mutation at work; None if nothing is noticed."""
     tests = [f"tests/test_{name}.py" for name in [*first, *(name for name in TESTS if name not in first)]]
-    env = {**os.environ, "PYTHONPATH": str(copy), "KPOOL_MUTANT": str(number), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "pytest", "-qx", "-p", "no:cacheprovider", *tests]
-    try:
-        done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, timeout=400, check=False)
-    except subprocess.TimeoutExpired:
-        return "it did not end"
-    failed = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
-    return failed[1] if failed else f"exit code {done.returncode}" if done.returncode else None
+    os.environ["KPOOL_MUTANT"] = str(number)
+    with tempfile.TemporaryFile("w+") as log:
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+            code = import_module("pytest").main(["-qx", "-p", "no:cacheprovider", *tests])
+            sys.stdout.flush()
+            os._exit(code)
+        until = time.monotonic() + LONGEST
+        while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            if time.monotonic() > until:
+                os.killpg(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                return "it did not end"
+            time.sleep(0.05)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        log.seek(0)
+        failed = re.search(r"^(?:FAILED|ERROR) (\S+)", log.read(), re.MULTILINE)
+    return failed[1] if failed else f"exit code {code}" if code else None
 
 
 def main() -> None:
@@ -144,19 +176,21 @@ def main() -> None:
     parser.add_argument("--family", choices=FIRST)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     arguments = parser.parse_args()
-    copy, built, record = (arguments.work / name for name in ("kpool", "built.json", "results.json"))
+    copy, built, record = (arguments.work.resolve() / name for name in ("kpool", "built.json", "results.json"))
     results = json.loads(record.read_text()) if record.exists() else {}
     until = time.monotonic() + arguments.seconds
     if not built.exists() or json.loads(built.read_text()) != [list(m) for m in mutations]:
         built.unlink(missing_ok=True)
         build(copy, mutations)
-        if noticed := who_notices(copy, -1, []):
-            raise SystemExit(f"The tests fail without any mutation: {noticed}")
         built.write_text(json.dumps(mutations))
+    prepare(copy)
+    if "none" not in results and (noticed := who_notices(-1, [])):
+        raise SystemExit(f"The tests fail without any mutation: {noticed}")
+    results["none"] = None
     for number, mutation in enumerate(mutations):
         if str(mutation) in results or arguments.family not in (None, mutation.family) or time.monotonic() > until:
             continue
-        results[str(mutation)] = who_notices(copy, number, FIRST[mutation.family])
+        results[str(mutation)] = who_notices(number, FIRST[mutation.family])
         record.write_text(json.dumps(results, indent=1))
         print(f"{mutation}: {results[str(mutation)]}", flush=True)
     print()
