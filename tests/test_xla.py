@@ -22,8 +22,8 @@ from kpool.tf import xla
 @pytest.fixture(params=["kernels", "composition"])
 def path(request, monkeypatch):
     """Calls of the kernels, and what takes over where XLA cannot call them."""
-    assert xla.CALLED_BY_XLA
-    monkeypatch.setattr(xla, "CALLED_BY_XLA", request.param == "kernels")
+    assert xla.calls_kernels
+    monkeypatch.setattr(xla, "calls_kernels", request.param == "kernels")
     return request.param
 
 

@@ -51,13 +51,18 @@ def gradient_of(op: Op) -> Callable[[Rule], Rule]:
     return register
 
 
-@tf.RegisterGradient("XlaCallModule")
 def _gradients_of_call(node: tf.Operation, *gradients: tf.Tensor) -> list[tf.Tensor | None]:
     """The gradients of an op that XLA calls. For programs that are not kpool's there are none, as TensorFlow has it."""
     op, inputs, attributes = xla.called_by(node)
     with xla.compiled():
         backward = _gradients(_RULES[op], inputs, node.outputs, attributes.__getitem__)
         return [None] * (len(node.inputs) - len(inputs)) + backward(*gradients)
+
+
+try:
+    tf.RegisterGradient("XlaCallModule")(_gradients_of_call)
+except KeyError:  # If another package gives it one, XLA must do with ops whose gradients TensorFlow knows.
+    xla.calls_kernels = False
 
 
 def on_tape() -> bool:

@@ -27,6 +27,9 @@ try:  # It is not public. Without it XLA meets the native ops, and says that it 
 except ImportError:
     control_flow_util = None
 
+# Whether XLA calls the kernels, as long as it compiles for the CPU.
+calls_kernels = CALLED_BY_XLA and call_module is not None
+
 HEAD = "module @kpool"
 VERSION = 9  # of XlaCallModule, which TensorFlow 2.16 has already
 ELEMENTS = {
@@ -63,7 +66,7 @@ def compiled() -> Iterator[None]:
 
 def call(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, Any]) -> list[tf.Tensor]:
     """What the native op of this name returns, in a graph that XLA compiles."""
-    if call_module and CALLED_BY_XLA and _only_for_cpus():
+    if calls_kernels and _only_for_cpus():
         return _call_kernel(op, inputs, attributes)
     return composition.OPS[op](*inputs, **attributes)
 
