@@ -96,7 +96,7 @@ cdef int posts = 0
 # Threads that may work on one call, the caller included. Read and written atomically.
 cdef int threads_per_call = 1
 
-# Bytes of a worker's stack, ten times what a kernel uses. The default can be less: it follows the user's limits.
+# Bytes of a worker's stack, three times what a kernel uses. The default can be less: it follows the user's limits.
 cdef size_t STACK = 1 << 20
 # Below this many bytes a second thread costs more than it brings.
 cdef double WORTH_WAKING = 1 << 17
