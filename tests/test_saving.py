@@ -179,13 +179,16 @@ def test_weights_alone(tmp_path, rng):
         x = pooling.MaxPooling2D()(keras.layers.Conv2D(4, 3)(inputs))
         return keras.Model(inputs, keras.layers.Dense(2)(pooling.GlobalAveragePooling2D()(x)))
 
+    keras.utils.set_random_seed(1)
     first, second, theirs = network(layers), network(layers), network(keras.layers)
     x = rng.normal(size=(2, 8, 8, 3)).astype("float32")
     first.save_weights(tmp_path / "a.weights.h5")
     for other in (second, theirs):
-        assert np.abs(other(x) - first(x)).max() > 0
+        assert np.abs(other(x) - first(x)).max() > 0.01
         other.load_weights(tmp_path / "a.weights.h5")
-        np.testing.assert_allclose(other(x), first(x), rtol=1e-6)
+    same_bits(second(x).numpy(), first(x).numpy())
+    # Means are summed up in another order.
+    np.testing.assert_allclose(theirs(x), first(x), atol=1e-6)
 
 
 def test_a_clone_computes_the_same(rng):

@@ -11,6 +11,7 @@ from kpool.ops import average_pool, max_pool, max_unpool
 
 
 def classifier():
+    keras.utils.set_random_seed(1)
     image = keras.Input((12, 12, 3), name="image")
     x = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(image)
     values, indices = layers.MaxPooling2D(2, return_indices=True, name="pool")(x)
