@@ -10,10 +10,10 @@ if not any((Path(__file__).parent / "kernels" / f"geometry{suffix}").exists() fo
         "another Python. Run `pip install .` in the source, and start Python in another folder or with -P."
     )
 
-from kpool import layers, ops
+from kpool import layers, ops, utils
 from kpool.config import show_config
 from kpool.models import replace_pooling
 
-__all__ = ["__version__", "layers", "ops", "replace_pooling", "show_config"]
+__all__ = ["__version__", "layers", "ops", "replace_pooling", "show_config", "utils"]
 
 __version__ = version("kpool")

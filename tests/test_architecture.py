@@ -1,4 +1,4 @@
-"""Imports go one way, layers -> ops -> tf -> kernels, and importing is quiet and cheap."""
+"""Imports go one way, utils -> layers -> ops -> tf -> kernels, and importing is quiet and cheap."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from conftest import run_python
 import kpool
 
 PACKAGE = Path(kpool.__file__).parent
-TIERS = ["layers", "ops", "tf", "kernels"]
+TIERS = ["utils", "layers", "ops", "tf", "kernels"]
 # Annotations may name what they describe; nothing is imported for them when the program runs.
 HINTS = re.compile(r"^if TYPE_CHECKING:\n(?:    .*\n|\n)+", re.MULTILINE)
 IMPORT = re.compile(r"^\s*(?:from|import|cimport)\s+(kpool.*)$", re.MULTILINE)
@@ -35,7 +35,7 @@ def test_no_import_points_upwards(tier):
         assert not imported_tiers(path.read_text()) & set(TIERS[: TIERS.index(tier)]), path
 
 
-@pytest.mark.parametrize("path", ["kernels", "ops/geometry.py", "layers"])
+@pytest.mark.parametrize("path", ["kernels", "ops/geometry.py", "layers", "utils"])
 def test_only_the_tensorflow_tier_and_its_callers_know_tensorflow(path):
     root = PACKAGE / path
     for file in [root] if root.is_file() else root.iterdir():

@@ -18,12 +18,12 @@ README = Path(__file__).parents[1] / "README.md"
 MODULES = [
     module.name
     for module in walk_packages(kpool.__path__, "kpool.")
-    if module.name.startswith(("kpool.layers", "kpool.models", "kpool.ops"))
+    if module.name.startswith(("kpool.layers", "kpool.models", "kpool.ops", "kpool.utils"))
 ]
 
 
 def public_objects():
-    for package in (kpool.layers, kpool.ops):
+    for package in (kpool.layers, kpool.ops, kpool.utils):
         for name in package.__all__:
             yield pytest.param(getattr(package, name), id=name)
     yield pytest.param(kpool.replace_pooling, id="replace_pooling")
