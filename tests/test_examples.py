@@ -1,28 +1,14 @@
 """The examples run, hold what they claim, and end in one sentence when something is wrong."""
 
-import importlib.util
-from pathlib import Path
+from shared import digits
 
 import keras
+import mnist
 import numpy as np
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def mnist():
-    return load("mnist")
-
-
-def test_mnist_trains_and_proves_the_layers(mnist, tmp_path, capsys):
+def test_mnist_trains_and_proves_the_layers(tmp_path, capsys):
     assert mnist.main(["--epochs", "4", "--quiet", "--out", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "predictions of 1,000 held-out digits: largest difference 0\n" in out
@@ -32,8 +18,8 @@ def test_mnist_trains_and_proves_the_layers(mnist, tmp_path, capsys):
         assert (tmp_path / picture).stat().st_size > 10_000
 
 
-def test_mnist_splits_by_class_and_shares_no_digit(mnist):
-    train_images, train_labels, test_images, test_labels = mnist.load_small(seed=3)
+def test_mnist_splits_by_class_and_shares_no_digit():
+    train_images, train_labels, test_images, test_labels = digits.load_small(seed=3)
     assert np.bincount(train_labels).tolist() == [400] * 10
     assert np.bincount(test_labels).tolist() == [100] * 10
     assert train_images.shape == (4000, 28, 28)
@@ -41,14 +27,14 @@ def test_mnist_splits_by_class_and_shares_no_digit(mnist):
     assert not shared
 
 
-def test_mnist_refuses_a_model_that_is_not_the_documented_one(mnist, monkeypatch, tmp_path, capsys):
+def test_mnist_refuses_a_model_that_is_not_the_documented_one(monkeypatch, tmp_path, capsys):
     build = mnist.build_model
     monkeypatch.setattr(mnist, "build_model", lambda pooling: build(lambda size: pooling(3)))
     assert mnist.main(["--quiet", "--out", str(tmp_path)]) == 1
     assert "differs from the documented one" in capsys.readouterr().err
 
 
-def test_mnist_notices_wrong_layers(mnist, monkeypatch, tmp_path, capsys):
+def test_mnist_notices_wrong_layers(monkeypatch, tmp_path, capsys):
     """The proof is one: with average pooling in kpool's place it fails."""
     monkeypatch.setattr(mnist.kpool.layers, "MaxPooling2D", keras.layers.AveragePooling2D)
     monkeypatch.setattr(mnist, "check_shapes", lambda model: None)
@@ -56,7 +42,7 @@ def test_mnist_notices_wrong_layers(mnist, monkeypatch, tmp_path, capsys):
     assert "The predictions differ" in capsys.readouterr().err
 
 
-def test_mnist_names_the_other_ways_when_a_download_fails(mnist, monkeypatch, tmp_path, capsys):
+def test_mnist_names_the_other_ways_when_a_download_fails(monkeypatch, tmp_path, capsys):
     def fail():
         raise OSError("no network")
 
@@ -75,7 +61,7 @@ def write(path, **arrays):
 
 
 @pytest.mark.parametrize("case", ["missing", "not an archive", "no labels", "wrong shape", "pickle"])
-def test_mnist_refuses_files_that_are_not_in_keras_format(mnist, case, tmp_path, capsys):
+def test_mnist_refuses_files_that_are_not_in_keras_format(case, tmp_path, capsys):
     file = tmp_path / "digits.npz"
     images, labels = np.zeros((9, 28, 28), np.uint8), np.zeros(9, np.uint8)
     arrays = {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels}
@@ -94,7 +80,7 @@ def test_mnist_refuses_files_that_are_not_in_keras_format(mnist, case, tmp_path,
 
 
 @pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--batch-size", "-1"], ["--seed", "x"], ["--nonsense"]])
-def test_mnist_refuses_options_that_cannot_be(mnist, arguments, capsys):
+def test_mnist_refuses_options_that_cannot_be(arguments, capsys):
     with pytest.raises(SystemExit) as exit_info:
         mnist.main(arguments)
     assert exit_info.value.code == 2
