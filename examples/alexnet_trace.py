@@ -18,9 +18,8 @@ Run it from the repository's root, after `pip install ".[examples]"`:
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -162,6 +161,16 @@ def summarise(build: Callable[[], keras.Model]) -> Summary:
     )
 
 
+def measure(quick: bool) -> dict[str, Summary]:
+    """The networks' figures, for which nothing needs to run: there is nothing to be quicker about."""
+    summaries = {}
+    for name, build in NETWORKS.items():
+        print(f"{name}\n")
+        summaries[name] = summarise(build)
+        print()
+    return summaries
+
+
 def tell(summaries: dict[str, Summary]) -> None:
     print(f"{'network':<9}{'parameters':>12}{'dense':>8}{'last maps':>12}{'an element sees':>17}{'of':>12}")
     for name, (rows, parameters, dense_parameters, last) in summaries.items():
@@ -219,22 +228,7 @@ def kind(layer: str) -> str:
     return DRAWN_AS.get(layer, layer)
 
 
-def run(options: argparse.Namespace) -> dict[str, Summary]:
-    """Everything the example does."""
-    summaries = {}
-    for name, build in NETWORKS.items():
-        print(f"{name}\n")
-        summaries[name] = summarise(build)
-        print()
-    tell(summaries)
-    draw(summaries, options.out / "alexnet_trace.png")
-    return summaries
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the example and return the exit code."""
-    return command.run(run, command.parse(__doc__, arguments))
-
+EXAMPLE = command.Example(__file__, __doc__, measure, tell, draw)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(EXAMPLE.main())

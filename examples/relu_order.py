@@ -11,9 +11,7 @@ Run it from the repository's root, after `pip install ".[examples]"`:
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -191,18 +189,7 @@ def draw_map(whole: Axes, part: Axes, stage: Stage) -> None:
     part.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), frameon=False)
 
 
-def run(options: argparse.Namespace) -> Findings:
-    """Everything the example does."""
-    findings = measure(options.quick)
-    tell(findings)
-    draw(findings, options.out / "relu_order.png")
-    return findings
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the example and return the exit code."""
-    return command.run(run, command.parse(__doc__, arguments))
-
+EXAMPLE = command.Example(__file__, __doc__, measure, tell, draw)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(EXAMPLE.main())

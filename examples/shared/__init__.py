@@ -3,9 +3,11 @@
 To be imported before anything else: it keeps TensorFlow quiet, and says what is missing.
 """
 
+import logging
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # It warns of new graphs, as each new model is one.
 
 try:
     import matplotlib  # noqa: F401

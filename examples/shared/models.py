@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from shared.digits import CLASSES, Digits
 
@@ -53,7 +54,7 @@ def trained(build: Callable[[], keras.Model], digits: Digits, epochs: int, seed:
     keras.utils.set_random_seed(seed)
     model = build()
     compile_classifier(model)
-    model.fit(digits.train_images, digits.train_labels, batch_size=64, epochs=epochs, verbose=0)
+    model.fit(digits.train_images, digits.train_labels, batch_size=32, epochs=epochs, verbose=0)
     return model
 
 
@@ -67,9 +68,9 @@ def step_of(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> Calla
     return lambda: model.train_on_batch(*batch)
 
 
-def medians(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def medians(calls: dict[Any, Callable[[], object]], rounds: int) -> dict[Any, float]:
     """The median of each call's seconds. They take turns, so that what disturbs one disturbs all."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    seconds: dict[Any, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
     for _ in range(rounds):
