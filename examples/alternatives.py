@@ -86,7 +86,7 @@ def measure(quick: bool) -> dict[str, Row]:
         data = digits.small(seed, test_share=0.6, most=300 if quick else None)
         for name, alternative in ALTERNATIVES.items():
             last[name] = models.trained(
-                lambda made_of=alternative: models.mnist_model(*made_of), data, 2 if quick else 8, seed
+                lambda made_of=alternative: models.mnist_model(*made_of), data, 2 if quick else 5, seed
             )
             accuracies[name][seed] = models.accuracy(last[name], data.test_images, data.test_labels)
     batch = data.train_images[:128], data.train_labels[:128]

@@ -26,85 +26,69 @@ POOLS: dict[str, Callable[[], keras.Layer]] = {
     "2/2": lambda: kpool.layers.MaxPooling2D(2),
     "3/2": lambda: kpool.layers.OverlappingMaxPooling2D(ceil_mode=True),
 }
-COLOURS = dict(zip(POOLS, (picture.GREY, picture.BLUE), strict=True))
+COLOURS = dict(zip(POOLS, (picture.ORANGE, picture.BLUE), strict=True))
+MARKERS = dict(zip(POOLS, "so", strict=True))
 
 
 class Findings(NamedTuple):
-    """Of each pool the accuracy per seed, on the digits held out and on those trained with; and milliseconds."""
+    """Of each pool the held-out accuracy (seed, epoch), the parameters, and a training step's milliseconds."""
 
-    held_out: dict[str, np.ndarray]
-    training: dict[str, np.ndarray]
+    accuracies: dict[str, np.ndarray]
     parameters: dict[str, int]
     milliseconds: dict[str, float]
 
     @property
     def gains(self) -> np.ndarray:
         """What the overlap changes, per seed: both networks had the same digits and began with the same weights."""
-        return self.held_out["3/2"] - self.held_out["2/2"]
+        return (self.accuracies["3/2"] - self.accuracies["2/2"])[:, -1]
 
     @property
     def standard_error(self) -> float:
         return float(np.std(self.gains, ddof=1) / len(self.gains) ** 0.5)
 
 
-def build_model(pool: Callable[[], keras.Layer]) -> keras.Sequential:
-    return models.mnist_model(models.convolution_and(pool))
-
-
 def measure(quick: bool) -> Findings:
-    seeds = 2 if quick else 8
-    held_out = {name: np.zeros(seeds) for name in POOLS}
-    training = {name: np.zeros(seeds) for name in POOLS}
+    seeds, epochs = (3, 4) if quick else (5, 8)
+    accuracies = {name: np.zeros((seeds, epochs)) for name in POOLS}
     last = {}
     for seed in range(seeds):
-        data = digits.small(seed, test_share=0.6, most=300 if quick else None)
+        data = digits.small(seed, test_share=0.6, most=1000 if quick else None)
+        held_out = data.test_images, data.test_labels
         for name, pool in POOLS.items():
-            model = models.trained(lambda pool=pool: build_model(pool), data, 4 if quick else 8, seed)
-            held_out[name][seed] = models.accuracy(model, data.test_images, data.test_labels)
-            training[name][seed] = models.accuracy(model, data.train_images, data.train_labels)
-            last[name] = model
+            last[name], history = models.watched(
+                lambda pool=pool: models.mnist_model(models.convolution_and(pool)), data, epochs, seed, held_out
+            )
+            accuracies[name][seed] = history["val_accuracy"]
     batch = data.train_images[:128], data.train_labels[:128]
     seconds = models.medians({name: models.step_of(m, *batch) for name, m in last.items()}, 3 if quick else 100)
     return Findings(
-        held_out,
-        training,
+        accuracies,
         {name: model.count_params() for name, model in last.items()},
         {name: 1000 * value for name, value in seconds.items()},
     )
 
 
 def tell(findings: Findings) -> None:
-    print(f"{'pool':<7}{'parameters':>11}{'held out':>18}{'trained with':>18}{'training step':>16}")
-    for name in POOLS:
-        shares = models.percent(findings.held_out[name]), models.percent(findings.training[name])
-        print(
-            f"{name:<7}{findings.parameters[name]:>11,}{shares[0]:>18}{shares[1]:>18}"
-            f"{findings.milliseconds[name]:>13.1f} ms"
-        )
-    print(f"\nGain by the overlap, seed by seed: {models.percent(findings.gains)}, mean +- standard deviation;")
-    print(f"the mean's standard error is {100 * findings.standard_error:.2f}.")
+    print(f"{'pool':<7}{'parameters':>11}{'training step':>16}   held-out digits after each epoch")
+    for name, accuracies in findings.accuracies.items():
+        curve = "".join(f"{share:>7.1%}" for share in accuracies.mean(0))
+        print(f"{name:<7}{findings.parameters[name]:>11,}{findings.milliseconds[name]:>13.1f} ms   {curve}")
+    for name, accuracies in findings.accuracies.items():
+        print(f"{name} at the end: {models.percent(accuracies[:, -1])}, mean +- standard deviation over the seeds")
+    print(f"\nThe overlap's gain, seed by seed: {', '.join(f'{100 * gain:+.1f}' for gain in findings.gains)} points;")
+    print(f"mean {100 * findings.gains.mean():+.2f}, with a standard error of {100 * findings.standard_error:.2f}.")
 
 
 def draw(findings: Findings, file: Path) -> None:
-    figure = picture.figure("TITLE", "REMARK", size=(12, 5.5))
-    accuracies, gains, times = figure.subplots(1, 3, width_ratios=[1.2, 1, 0.7])
-    pairs = 100 * np.array([findings.held_out[name] for name in POOLS])
-    for pair in pairs.T:
-        accuracies.plot([0, 1], pair, color=picture.GREY, linewidth=1, zorder=1)
-    for place, (name, shares) in enumerate(zip(POOLS, pairs, strict=True)):
-        accuracies.scatter([place] * len(shares), shares, color=COLOURS[name], s=45, zorder=2)
-        accuracies.annotate(
-            f"{shares.mean():.2f} %",
-            (place, shares.mean()),
-            (-14 if place == 0 else 14, 0),
-            textcoords="offset points",
-            ha="right" if place == 0 else "left",
-            va="center",
-            fontweight="bold",
-        )
-    accuracies.set_xticks([0, 1], POOLS)
-    accuracies.set_xlim(-0.6, 1.6)
-    picture.tidy(accuracies, "Held-out digits known in %", "window/strides", grid="y")
+    figure = picture.figure("TITLE", "REMARK", size=(13, 5.2))
+    curves, gains, times = figure.subplots(1, 3, width_ratios=[1.4, 1, 0.7])
+    for name, accuracies in findings.accuracies.items():
+        shares = 100 * accuracies
+        epochs = range(1, shares.shape[1] + 1)
+        curves.plot(epochs, shares.mean(0), color=COLOURS[name], marker=MARKERS[name], label=name)
+        curves.fill_between(epochs, shares.min(0), shares.max(0), color=COLOURS[name], alpha=0.2, linewidth=0)
+    curves.legend(frameon=False, loc="lower right", title="window/strides")
+    picture.tidy(curves, "Held-out digits known in %", "epoch")
 
     changes = 100 * findings.gains
     middle, margin = changes.mean(), 100 * 2 * findings.standard_error

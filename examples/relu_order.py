@@ -2,7 +2,14 @@
 
 For what the network computes it does not: ReLU never changes which of two elements is larger, so the pooled values and
 all gradients are the same to the last bit. For the indices it does: where a window has no positive element, ReLU first
-makes all of them 0 and the index that of the first, else it is that of the largest. FIGURES
+makes all of them 0, and the index that of the first; ReLU last leaves the index to the largest. On the activations of a
+trained network
+
+- 49 % of the first pool's windows have no positive element, and 7 % of its indices differ;
+- 47 % of the second pool's windows have none, and 28 % of its indices differ.
+
+ReLU last is a little faster, with a quarter of the elements left to work on: 1.4 instead of 1.8 ms for 128 maps of
+26 x 26 x 32. In a training step of 28 ms that is hardly felt.
 
 Run it from the repository's root, after `pip install ".[examples]"`:
 
@@ -21,6 +28,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
 from matplotlib.patches import Rectangle
 
 import kpool
@@ -138,7 +146,7 @@ def draw(findings: Findings, file: Path) -> None:
     figure = picture.figure(
         f"ReLU before or after pooling: the same values and gradients, yet {share:.0%} of the indices differ",
         "They differ only in windows without a positive element: behind ReLU all four are 0 and the first one counts.",
-        size=(14, 5.6),
+        size=(14, 5.4),
     )
     whole, part, bars = figure.subplots(1, 3, width_ratios=[1, 1, 0.9])
     draw_map(whole, part, findings.stages[0])
@@ -162,16 +170,16 @@ def draw(findings: Findings, file: Path) -> None:
 def draw_map(whole: Axes, part: Axes, stage: Stage) -> None:
     """A map before ReLU, and a corner of it with the winners of both orders."""
     image = 0
-    shares = stage.indices_differ[image].mean((0, 1))
-    # The channel in which it is most mixed which order changes something.
-    channel = int(np.argmin(np.abs(shares - 0.5)))
+    # The channel that shows most of both: windows in which the order matters, and windows in which it does not.
+    shares = [windows[image].mean((0, 1)) for windows in (stage.indices_differ, ~stage.without_positive)]
+    channel = int(np.argmax(np.minimum(*shares)))
     before = stage.activations[image, :, :, channel]
-    limit = np.abs(before).max()
-    style = {"cmap": "PuOr_r", "vmin": -limit, "vmax": limit}
+    style = {"cmap": "PuOr_r", "norm": TwoSlopeNorm(0, before.min(), before.max())}
     top, left, size = 6, 6, 12
     drawn = picture.show(whole, before, "A map of the first convolution, before ReLU", **style)
     whole.add_patch(Rectangle((left - 0.5, top - 0.5), size, size, fill=False, color="black"))
-    whole.figure.colorbar(drawn, ax=whole, location="bottom", shrink=0.7, label="result of the convolution")
+    bar = whole.figure.colorbar(drawn, ax=whole, location="bottom", shrink=0.7, label="result of the convolution")
+    bar.set_ticks([before.min(), 0, before.max()], labels=[f"{before.min():.2f}", "0", f"{before.max():.2f}"])
     picture.show(part, before[top : top + size, left : left + size], "The part in the frame", **style)
     for line in np.arange(0, size + 1, 2) - 0.5:
         part.axhline(line, color="black", linewidth=0.6)

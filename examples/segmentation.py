@@ -163,7 +163,7 @@ def edge_error(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 def measure(quick: bool) -> Findings:
-    seeds, epochs, training, held_out = (1, 4, 320, 200) if quick else (3, 10, 1200, 400)
+    seeds, epochs, training, held_out = (1, 4, 320, 200) if quick else (3, 7, 800, 300)
     overlaps = {name: np.zeros(seeds) for name in (FORGOTTEN, REMEMBERED)}
     edge_errors = {name: np.zeros(seeds) for name in overlaps}
     trained, predictions = {}, {}
@@ -214,8 +214,14 @@ def tell(findings: Findings) -> None:
 
 
 def draw(findings: Findings, file: Path) -> None:
-    figure = picture.figure("TITLE", "REMARK", size=(14, 8))
-    images, bars = figure.subfigures(1, 2, width_ratios=[2.2, 1])
+    gain = 100 * np.mean(findings.overlaps[REMEMBERED] - findings.overlaps[FORGOTTEN])
+    figure = picture.figure(
+        f"A decoder that knows where the maxima were finds digits better: {gain:+.0f} points of IoU",
+        "Held-out digits on pieces of photographs. Orange pixels are missed, light blue ones are too many. "
+        "The networks have the same number of weights; each dot is a seed.",
+        size=(13, 8),
+    )
+    images, bars = figure.subfigures(1, 2, width_ratios=[1.8, 1])
     count = 5
     grid = images.subplots(count, 4)
     for number, line in enumerate(grid):
@@ -224,7 +230,7 @@ def draw(findings: Findings, file: Path) -> None:
         axes.set_title(title, color=COLOURS.get(title, picture.DARK), fontweight="bold")
     overlaps, edges, times = bars.subplots(3, 1)
     draw_bars(overlaps, "IoU of the digits in %", findings.overlaps, 100)
-    draw_bars(edges, "Wrong pixels along their edges in %", findings.edge_errors, 100)
+    draw_bars(edges, "Wrong edge pixels in %", findings.edge_errors, 100)
     draw_bars(times, "Training step in ms", findings.milliseconds, 1)
     picture.save(figure, file)
 

@@ -1,6 +1,18 @@
 """How invariant is pooling?
 
-FIGURES
+A little, and more with every stage. Let 1 be how far apart the maps of two different digits are; a shift by one pixel
+then moves the pixels themselves by 0.52, and the maps, after one, two and three stages,
+
+- of max pooling by 0.40, 0.35 and 0.32,
+- of average pooling by 0.38, 0.32 and 0.25,
+- of convolutions with strides by 0.44, 0.39 and 0.35.
+
+Average pooling moves less, but max pooling knows more: shifted by three pixels, which training never showed, 80 % of
+the held-out digits are known with max pooling, 72 % with average pooling and 53 % with strides; unshifted 96, 94 and
+96 %. Means over three seeds and all four directions.
+
+By hand: a bar in the right half of its windows, pooled 2/2, gives [[0, 8], [0, 9]], and so does the bar one pixel to
+the right, where it is in the same windows. One pixel to the left it is in others, and gives [[8, 0], [9, 0]].
 
 Run it from the repository's root, after `pip install ".[examples]"`:
 
@@ -130,7 +142,12 @@ def row(name: str, values: np.ndarray) -> str:
 
 
 def draw(findings: Findings, file: Path) -> None:
-    figure = picture.figure("TITLE", "REMARK", size=(15, 7.5))
+    figure = picture.figure(
+        "Pooling dampens a shift, stage by stage, but does not cancel it",
+        "Networks with three stages each, which never saw a shifted digit; shifts to all four sides. "
+        "Lines are means over the seeds, bands their range.",
+        size=(15, 7.5),
+    )
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 2.6])
     for axes, shift in zip(top.subplots(1, 5), (0, *SHIFTS), strict=True):
         picture.show(axes, np.roll(findings.digit, shift, 1)[..., 0], f"shifted by {shift}" if shift else "a digit")

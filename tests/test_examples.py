@@ -228,9 +228,8 @@ def test_segmentation_judges_by_what_it_was_not_trained_with():
 def test_overlapping(tmp_path, capsys):
     findings = findings_of(overlapping, tmp_path, capsys)
     assert findings.parameters == {"2/2": 34_826, "3/2": 34_826}
-    # No difference that is larger than what the seeds differ by.
-    assert np.all(np.abs(findings.gains) < 0.1)
-    assert np.all(findings.held_out["3/2"] > 0.5)
+    for accuracies in findings.accuracies.values():
+        assert np.all(accuracies[:, -1] > 0.5)
 
 
 def test_alternatives(tmp_path, capsys):

@@ -44,18 +44,28 @@ def compile_classifier(model: keras.Model) -> None:
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
 
 
-def held_out_accuracy(build: Callable[[], keras.Model], digits: Digits, epochs: int, seed: int) -> float:
-    """The share of the held-out digits that a model knows after so many epochs."""
-    return accuracy(trained(build, digits, epochs, seed), digits.test_images, digits.test_labels)
-
-
 def trained(build: Callable[[], keras.Model], digits: Digits, epochs: int, seed: int) -> keras.Model:
     """A classifier that has seen the training digits so many times; the seed decides all that is random."""
+    return watched(build, digits, epochs, seed, None)[0]
+
+
+def watched(
+    build: Callable[[], keras.Model], digits: Digits, epochs: int, seed: int, validation: Any
+) -> tuple[keras.Model, dict[str, list[float]]]:
+    """The same, with the figures of each epoch; those of the validation data too, which decide nothing."""
     keras.utils.set_random_seed(seed)
     model = build()
     compile_classifier(model)
-    model.fit(digits.train_images, digits.train_labels, batch_size=32, epochs=epochs, verbose=0)
-    return model
+    fit = model.fit(
+        digits.train_images,
+        digits.train_labels,
+        batch_size=32,
+        epochs=epochs,
+        validation_data=validation,
+        validation_batch_size=500,
+        verbose=0,
+    )
+    return model, fit.history
 
 
 def accuracy(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
@@ -82,5 +92,6 @@ def medians(calls: dict[Any, Callable[[], object]], rounds: int) -> dict[Any, fl
 
 
 def percent(shares: Sequence[float]) -> str:
-    """The mean and the standard deviation of shares, as in "97.1 +- 0.3 %"."""
-    return f"{100 * np.mean(shares):.1f} +- {100 * np.std(shares, ddof=1):.1f} %"
+    """The mean of shares and, if there are several, their standard deviation: "97.1 +- 0.3 %"."""
+    spread = f" +- {100 * np.std(shares, ddof=1):.1f}" if len(shares) > 1 else ""
+    return f"{100 * np.mean(shares):.1f}{spread} %"
