@@ -79,18 +79,16 @@ def multiply_adds(model: keras.Sequential) -> int:
 
 
 def measure(quick: bool) -> dict[str, Row]:
-    seeds = 2 if quick else 3
+    seeds, epochs = (1, 3) if quick else (3, 4)
     accuracies = {name: np.zeros(seeds) for name in ALTERNATIVES}
     last = {}
     for seed in range(seeds):
-        data = digits.small(seed, test_share=0.6, most=300 if quick else None)
+        data = digits.small(seed, test_share=0.6, most=1000 if quick else None)
         for name, alternative in ALTERNATIVES.items():
-            last[name] = models.trained(
-                lambda made_of=alternative: models.mnist_model(*made_of), data, 2 if quick else 5, seed
-            )
+            last[name] = models.trained(lambda made_of=alternative: models.mnist_model(*made_of), data, epochs, seed)
             accuracies[name][seed] = models.accuracy(last[name], data.test_images, data.test_labels)
     batch = data.train_images[:128], data.train_labels[:128]
-    seconds = models.medians({name: models.step_of(m, *batch) for name, m in last.items()}, 2 if quick else 40)
+    seconds = models.medians({name: models.step_of(m, *batch) for name, m in last.items()}, 2 if quick else 25)
     return {
         name: Row(model.count_params(), multiply_adds(model), 1000 * seconds[name], accuracies[name])
         for name, model in last.items()
@@ -107,7 +105,13 @@ def tell(rows: dict[str, Row]) -> None:
 
 
 def draw(rows: dict[str, Row], file: Path) -> None:
-    figure = picture.figure("TITLE", "REMARK", size=(14, 5))
+    best = max(rows, key=lambda name: rows[name].accuracies.mean())
+    fastest = min(rows, key=lambda name: rows[name].milliseconds)
+    figure = picture.figure(
+        f"Most digits known: {best}. Fastest: {fastest}",
+        "The MNIST model with each way to make its maps smaller; dots are seeds, lines their means.",
+        size=(14, 5),
+    )
     names = list(rows)[::-1]
     colours = [colour_of(name) for name in names]
     panels = {
@@ -120,6 +124,15 @@ def draw(rows: dict[str, Row], file: Path) -> None:
         shares = 100 * rows[name].accuracies
         accuracy.scatter(shares, [place] * len(shares), color=colours[place], s=25, alpha=0.6)
         accuracy.plot([shares.mean()] * 2, [place - 0.3, place + 0.3], color=colours[place], linewidth=3)
+        side = -1 if shares.mean() > 70 else 1
+        accuracy.annotate(
+            f"{shares.mean():.1f}",
+            (shares.min() if side < 0 else shares.max(), place),
+            (8 * side, 0),
+            textcoords="offset points",
+            ha="right" if side < 0 else "left",
+            va="center",
+        )
     picture.tidy(accuracy, "Held-out digits known in %", grid="x")
     for axes, (title, values) in zip(others, panels.items(), strict=True):
         bars = axes.barh(names, values, color=colours)

@@ -1,6 +1,14 @@
 """How would one write max pooling by hand?
 
+With loops: a running maximum, and p_h * p_w - 1 comparisons for each output, which the loops below count:
+c * h_out * w_out * (p_h * p_w - 1) in all. From 3 x 3 to 31 x 31 that grows 120 times, and so does, about, the time of
+what compares so often. kpool's time grows 7 times, since neighbouring windows share their maxima:
+
 FIGURES
+
+A network has no maximum, but it can be made of what it has: max(a, b) = a + relu(b - a). In float32 that is a maximum
+up to rounding only: 6 % of the results for 3 x 3 windows are not the largest element to the last bit, max(-1e8, 1) is
+0, and max(-inf, 1) is NaN.
 
 Run it from the repository's root, after `pip install ".[examples]"`:
 
@@ -115,7 +123,7 @@ def measure(quick: bool) -> Findings:
 
     rounds = 2 if quick else 7
     nanoseconds = {
-        LOOPS: times(lambda window: lambda: pool_by_loops(one, window), one, windows, 1),
+        LOOPS: times(lambda window: lambda: pool_by_loops(one, window), one, windows, rounds),
         RELUS: times(lambda window: lambda: pool_by_relus(some, window), some, windows, rounds),
         VIEWS: times(lambda window: lambda: pool_by_views(some, window), some, windows, rounds),
         KPOOL: times(lambda window: kpool_graph(maps, window), maps, windows, 5 * rounds),
