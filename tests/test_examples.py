@@ -262,4 +262,5 @@ def test_softmax_pooling_lies_between_the_mean_and_the_maximum():
     weights = np.exp([0, 1, 2, 3]) / np.exp([0, 1, 2, 3]).sum()
     pooled = alternatives.SoftmaxPooling2D()(x)
     np.testing.assert_allclose(pooled, [[[[weights @ [0, 1, 2, 3]]]]], rtol=1e-6)
-    np.testing.assert_allclose(alternatives.SoftmaxPooling2D()(1000 * x), [[[[2000.0]]]], rtol=0.3)
+    # Large elements do not overflow; they then count alike.
+    np.testing.assert_allclose(alternatives.SoftmaxPooling2D()(1000 * x), [[[[2000]]]], rtol=1e-6)
