@@ -93,6 +93,7 @@ def draw(findings: Findings, file: Path) -> None:
         epochs = range(1, shares.shape[1] + 1)
         curves.plot(epochs, shares.mean(0), color=COLOURS[name], marker=MARKERS[name], label=name)
         curves.fill_between(epochs, shares.min(0), shares.max(0), color=COLOURS[name], alpha=0.2, linewidth=0)
+    curves.set_xticks(epochs)
     curves.legend(frameon=False, loc="lower right", title="window/strides")
     picture.tidy(curves, "Held-out digits known in %", "epoch")
 
