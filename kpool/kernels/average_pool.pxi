@@ -2,12 +2,8 @@
 #
 # A window is summed over its rows first, for each of its columns, and then over the columns. Small windows are taken on
 # their own; for others a whole line of columns is summed and then shared, so that the cost of a window grows with its
-# sides and not with its area. The order of additions is the same either way, and in both layouts.
-
-
-cdef enum:
-    RUNS = 4                # neighbouring runs of columns that make the next longer one
-    AVERAGE_LINES = ROWS_TOGETHER + 4
+# sides and not with its area. The order of additions is the same either way, and in both layouts. Wide windows go by
+# runs of columns (average_pool_runs.pxi), tall ones in groups (average_pool_groups.pxi).
 
 
 cdef inline double divisor_of(const AveragePool* job, const int64_t* window) noexcept nogil:
@@ -115,19 +111,6 @@ cdef void sum_rows(
         started = True
 
 
-cdef inline void add_columns(
-    Sum columns, Sum sums, const TapList* taps, const Axis* axis, const Tile* tile, int64_t windows, bint started,
-) noexcept nogil:
-    """Add listed columns to some windows, which follow each other evenly."""
-    cdef int64_t step = axis.stride * tile.block
-    if axis.stride == 1:
-        add_list[Sum, Sum](sums, columns, taps, started, 1, 0, windows * tile.block, 1, False)
-    elif tile.block == 1:
-        add_list[Sum, Sum](sums, columns, taps, started, 1, 0, windows, step, False)
-    else:
-        add_list[Sum, Sum](sums, columns, taps, started, windows, step, tile.block, 1, False)
-
-
 cdef void sum_columns(
     Sum columns, Sum sums, const Axis* axis, const Tile* tile, int64_t o, int64_t windows, bint started,
 ) noexcept nogil:
@@ -148,47 +131,6 @@ cdef void sum_columns(
             add_columns[Sum](columns, sums, &taps, axis, tile, windows, started)
             started = True
             taps.count = 0
-
-
-cdef void sum_wide_columns(Sum line, Sum spare, Sum sums, const Axis* axis, const Tile* tile) noexcept nogil:
-    """Sum a tile's windows by runs of 1, 4, 16, ... neighbouring columns, at most three of each to a window.
-
-    The line begins with the first window's first column; those in the padding are zeros, made here. Destroys the line.
-    """
-    cdef int64_t i, reach = 1, at = 0, left = axis.taps, block = tile.block, start = window_start(axis, tile.first)
-    cdef int64_t windows = tile.last - tile.first + 1, step
-    cdef Py_ssize_t count = ((windows - 1) * axis.stride + reach_of(axis)) * block
-    cdef Sum swap
-    cdef TapList taps
-    cdef bint started = False
-    zero_sums[Sum](line, (tile.begin - start) * block)
-    zero_sums[Sum](line + (tile.end - start) * block, count - (tile.end - start) * block)
-    while True:
-        step = reach * axis.dilation * block
-        taps.count = <int> (left % RUNS)
-        for i in range(taps.count):
-            taps.offsets[i] = at
-            at += step
-        left //= RUNS
-        if taps.count > 0:
-            end_list(&taps)
-            add_columns[Sum](line, sums, &taps, axis, tile, windows, started)
-            started = True
-        if left == 0:
-            return
-        taps.count = RUNS
-        for i in range(RUNS):
-            taps.offsets[i] = i * step
-        end_list(&taps)
-        count -= (RUNS - 1) * step
-        add_list[Sum, Sum](spare, line, &taps, False, 1, 0, count, 1, False)
-        reach *= RUNS
-        swap, line, spare = line, spare, line
-
-
-cdef inline int64_t room_for_padding(const Axis* axis, const Tile* tile) noexcept nogil:
-    """Elements of a tile's line in front of its columns: the padding, where windows are wide."""
-    return (tile.begin - window_start(axis, tile.first)) * tile.block if is_wide(axis) else 0
 
 
 cdef void sum_windows(
@@ -227,17 +169,22 @@ cdef void sum_by_lines(
         begin = tile.end
 
 
-cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
-    """Work off items of one row of windows. Results gather in a line while they follow each other in memory."""
+cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off items of one row of windows. `sums` is there for its type.
+
+    Results gather in a line while they follow each other in memory.
+    """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef RealVec x = <RealVec> job.inputs, plane, x_end = x + g.outer * g.plane * g.inner
-    cdef Sum columns = lines, sums = lines + 2 * LINE
+    cdef double lines[3 * LINE + SPARE]
+    cdef Sum columns = <Sum> lines
     cdef int64_t window[MAX_RANK]
     cdef int64_t number, results, position = 0, gathered = 0
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
     cdef Tile tile
     memset(&tile, 0, sizeof(tile))
+    sums = columns + 2 * LINE
     for number in range(begin, end):
         if number > begin:
             go_on(&item, number, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
@@ -270,21 +217,20 @@ cdef void average_items(RealVec outputs, Sum lines, const AveragePool* job, int6
         finish_puts()
 
 
-cdef void average_some(RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
+cdef void average_some(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
     if job.rows > 1:
-        average_groups[RealVec, Sum](outputs, lines, job, begin, end)
+        average_groups[RealVec, Sum](outputs, sums, job, begin, end)
     else:
-        average_items[RealVec, Sum](outputs, lines, job, begin, end)
+        average_items[RealVec, Sum](outputs, sums, job, begin, end)
 
 
 cdef void average_pool(const void* argument, int64_t begin, int64_t end) noexcept nogil:
     cdef const AveragePool* job = <const AveragePool*> argument
-    cdef double lines[AVERAGE_LINES * LINE + SPARE]
     if job.element == Element.FLOAT16:
-        average_some[f16_r, f32_r](<f16_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some[f16_r, f32_r](<f16_r> job.outputs, NULL, job, begin, end)
     elif job.element == Element.BFLOAT16:
-        average_some[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some[bf16_r, f32_r](<bf16_r> job.outputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT32:
-        average_some[f32_r, f32_r](<f32_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some[f32_r, f32_r](<f32_r> job.outputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT64:
-        average_some[f64_r, f64_r](<f64_r> job.outputs, <f64_r> lines, job, begin, end)
+        average_some[f64_r, f64_r](<f64_r> job.outputs, NULL, job, begin, end)

@@ -23,12 +23,13 @@ cdef void add_shared_rows(
             sum_rows[RealVec, Sum](x, shared, g, tile, window, group.bottoms[i - 1] + 1, group.bottoms[i], True)
 
 
-cdef void average_groups(RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
-    """Work off items of several rows of windows."""
+cdef void average_groups(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off items of several rows of windows. `sums` is there for its type."""
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef RealVec x = <RealVec> job.inputs, plane
-    cdef Sum columns = lines, sums = lines + 2 * LINE, above = lines + 3 * LINE, shared = lines + 4 * LINE
+    cdef double lines[GROUP_LINES * LINE + SPARE]
+    cdef Sum columns = <Sum> lines, above = columns + 3 * LINE, shared = columns + 4 * LINE
     cdef int64_t window[MAX_RANK]
     cdef int64_t number, i, position
     cdef Item item
@@ -36,6 +37,7 @@ cdef void average_groups(RealVec outputs, Sum lines, const AveragePool* job, int
     cdef Tile tile
     cdef TapList halves
     memset(&tile, 0, sizeof(tile))
+    sums = columns + 2 * LINE
     for number in range(begin, end):
         item = item_at(number, job.blocks, g.inner, g.axes[0].pooled, ceil_div(g.axes[1].pooled, job.rows))
         plane = x + item.plane * g.plane * g.inner

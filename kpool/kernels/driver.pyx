@@ -6,7 +6,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
 from kpool.kernels.elements cimport Element, element_size
-from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, any_overlap
+from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, any_overlap, ceil_div
 from kpool.kernels.table cimport ROWS_TOGETHER, WIDEST, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
 from kpool.kernels.threads cimport Work, parallel_for
 
@@ -91,8 +91,9 @@ cdef int64_t channel_blocks(int64_t items, int64_t channels) noexcept nogil:
     return max(1, min(channels // BLOCK, ENOUGH_ITEMS // items))
 
 
-cdef int64_t pooled_rows(const Geometry* g) noexcept nogil:
-    return g.outer * g.axes[0].pooled * g.axes[1].pooled
+cdef int64_t pooled_rows(const Geometry* g, int64_t together) noexcept nogil:
+    """How many rows of windows there are, with so many of a plane counted as one."""
+    return g.outer * g.axes[0].pooled * ceil_div(g.axes[1].pooled, together)
 
 
 cdef double traffic(const Geometry* g, double width) noexcept nogil:
@@ -125,16 +126,11 @@ cdef int64_t rows_together(const Geometry* g) noexcept nogil:
     return rows if rows >= FEWEST_TOGETHER else 1
 
 
-cdef int64_t groups(const Geometry* g, int64_t rows) noexcept nogil:
-    """How many such groups there are."""
-    return g.outer * g.axes[0].pooled * ((g.axes[1].pooled + rows - 1) // rows)
-
-
 cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t items
     job.rows = rows_together(g)
-    items = groups(g, job.rows)
+    items = pooled_rows(g, job.rows)
     job.blocks = channel_blocks(items, g.inner)
     job.past_cache = is_past_cache(g, job.element)
     run(kernels.max_pool, job, g, items * job.blocks, pooling_cost(g, job.element))
@@ -158,14 +154,14 @@ cdef void run_max_pool_backward(Place* job) noexcept nogil:
 
 
 cdef void run_max_pool_indices(const MaxPoolIndices* job) noexcept nogil:
-    run(kernels.max_pool_indices, job, &job.geometry, pooled_rows(&job.geometry), traffic(&job.geometry, 4))
+    run(kernels.max_pool_indices, job, &job.geometry, pooled_rows(&job.geometry, 1), traffic(&job.geometry, 4))
 
 
 cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t items
     job.rows = rows_together(g)
-    items = groups(g, job.rows)
+    items = pooled_rows(g, job.rows)
     job.blocks = channel_blocks(items, g.inner)
     job.past_cache = is_past_cache(g, job.element)
     run(kernels.average_pool, job, g, items * job.blocks, pooling_cost(g, job.element))
@@ -174,7 +170,6 @@ cdef void run_average_pool(AveragePool* job) noexcept nogil:
 cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
-    job.rows = 1
     job.blocks = channel_blocks(rows, g.inner)
     job.past_cache = is_past_cache(g, job.element)
     run(kernels.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
@@ -218,7 +213,7 @@ cdef bint collected(const Move* job) noexcept nogil:
     """Gather by asking windows, where there are channels enough for it; whether all indices were met."""
     cdef const Geometry* g = &job.geometry
     cdef Place place = place_of(job)
-    cdef int64_t rows = pooled_rows(g)
+    cdef int64_t rows = pooled_rows(g, 1)
     if not job.windows_known or g.inner < BLOCK or not asking_pays(job):
         return False
     place.blocks = channel_blocks(rows, g.inner)

@@ -4,10 +4,6 @@
 # above to below, what it has more than the one below from below to above; so a row of windows costs about four passes
 # over a line, whatever the height.
 
-cdef enum:
-    GROUP_LINES = ROWS_TOGETHER + 4     # the shared ones, the rows above, the columns (two) and the results
-
-
 cdef inline void join_rows(
     Vec best, Tap taps, Vec upper, Tap upper_taps, Vec lower, Tap lower_taps, uint32_t shift, Py_ssize_t count,
     bint keep,

@@ -11,7 +11,7 @@ from kpool.kernels.threads cimport Work
 
 cdef enum:
     ROWS_TOGETHER = 8       # the most rows of windows in an item
-    WIDEST = 64             # the most columns of a window that are sure to fit into a line
+    WIDEST = 64             # the most columns of a window that are sure to fit into a line, with their padding
 
 # Pooling. Items are the rows of the pooled side, `rows` of a plane together: outer x depth x height x `blocks` of
 # channels.
@@ -49,7 +49,7 @@ cdef struct MaxPoolIndices:
     bint wide_indices
 
 # Average pooling and its gradient, in which `inputs` are the gradients of the pooled side. Items are the rows of the
-# side that is written, `rows` of a plane together: outer x depth x height x `blocks` of channels.
+# side that is written, forward `rows` of a plane together: outer x depth x height x `blocks` of channels.
 cdef struct AveragePool:
     Geometry geometry
     Element element

@@ -106,12 +106,6 @@ cdef inline int64_t doublings(const Axis* axis) noexcept nogil:
     return steps
 
 
-cdef inline bint is_wide(const Axis* axis) noexcept nogil:
-    """Whether windows have so many columns and share so many that averages add them up by runs; a line holds some."""
-    return (not axis.adaptive and axis.pooled > 1 and axis.taps >= 4 * axis.stride and axis.taps >= 8
-            and axis.taps * axis.dilation <= WIDEST)
-
-
 cdef inline bint direct_pays(const Geometry* g, int64_t channels, int64_t across) noexcept nogil:
     """Whether windows are so small, or share so little, that taking each on its own costs less than going by lines.
 
@@ -129,6 +123,9 @@ cdef inline bint direct_pays(const Geometry* g, int64_t channels, int64_t across
         return False
     return g.taps <= step * rows + across + 3
 
+
+cdef enum:
+    GROUP_LINES = ROWS_TOGETHER + 4     # the shared ones, the rows above, the columns (two) and the results
 
 # Some rows of windows, from the first on, that are taken together.
 cdef struct Group:

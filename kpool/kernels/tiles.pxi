@@ -132,10 +132,11 @@ cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
 cdef inline int64_t block_for(const Axis* axis, int64_t channels, bint whole) noexcept nogil:
     """Channels to take at a time: few where windows are wide and overlap, so that a line holds several of them.
 
-    With `whole`, no more than a line holds of one window; the caller knows that it holds the narrowest block.
+    With `whole`, no more than a line holds of one window and its padding, which is at most WIDEST columns wide; a line
+    holds the narrowest block of that.
     """
     cdef int64_t block = min(channels, <int64_t> LINE)
-    cdef int64_t columns = min(axis.size, reach_of(axis))
+    cdef int64_t columns = reach_of(axis) if whole else min(axis.size, reach_of(axis))
     if overlaps(axis):
         columns *= 4
     elif not whole:
