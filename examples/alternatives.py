@@ -1,6 +1,20 @@
 """Pooling, strided convolution, average, global average, softmax pooling: which, and why?
 
-FIGURES
+Max pooling, unless time is short: then a convolution with strides, which multiplies a third as often, takes half the
+time, and knows three digits of a hundred fewer. The MNIST model after so few digits as 2,000, seen four times:
+
+| | parameters | multiply-adds | training step | held-out digits known |
+|---|---|---|---|---|
+| max pooling | 34,826 | 2,440,960 | 20.0 ms | 94.2 +- 0.4 % |
+| average pooling | 34,826 | 2,440,960 | 18.4 ms | 92.0 +- 0.2 % |
+| softmax pooling | 34,826 | 2,440,960 | 32.7 ms | 93.0 +- 0.2 % |
+| max pooling, global average | 19,466 | 2,425,600 | 20.9 ms | 44.3 +- 2.9 % |
+| convolution with strides | 41,866 | 735,264 | 9.1 ms | 91.3 +- 0.6 % |
+| one more convolution, 2/2 | 55,402 | 3,542,784 | 25.5 ms | 93.6 +- 0.6 % |
+
+Softmax pooling lies between the mean and the maximum in what it computes and in what it reaches. A convolution that
+learns how to pool needs more weights and time than max pooling to come close to it. The global average in place of the
+last maps saves most of the weights, but forgets where in the image something was, and learns far more slowly.
 
 Run it from the repository's root, after `pip install ".[examples]"`:
 
@@ -79,7 +93,7 @@ def multiply_adds(model: keras.Sequential) -> int:
 
 
 def measure(quick: bool) -> dict[str, Row]:
-    seeds, epochs = (1, 3) if quick else (3, 4)
+    seeds, epochs = (1, 3) if quick else (3, 7)
     accuracies = {name: np.zeros(seeds) for name in ALTERNATIVES}
     last = {}
     for seed in range(seeds):
