@@ -1,8 +1,9 @@
 """What shapes do the classics have?
 
-From pool to pool their maps halve, and an element of them sees more than twice as much; at the last pool it sees almost
-all of the image in AlexNet and VGG-16. Where the last maps become a vector, 89 to 96 % of the weights are dense.
-SegNet has VGG-16's encoder and no dense layer: its decoder goes back up by unpooling, which has no weights at all.
+From pool to pool their maps become half as large or smaller, and an element of them sees more than twice as much; at
+the last pool it sees almost all of the image in AlexNet and VGG-16. Where the last maps become a vector, 89 to 96 % of
+the weights are dense. SegNet has VGG-16's encoder and no dense layer: its decoder goes back up by unpooling, which has
+no weights at all.
 
 | network | parameters | of them dense | last maps | an element of them sees | of an image of |
 |---|---|---|---|---|---|

@@ -144,7 +144,7 @@ def tell(findings: Findings) -> None:
 def draw(findings: Findings, file: Path) -> None:
     first, second = (np.mean(stage.indices_differ) for stage in findings.stages)
     figure = picture.figure(
-        f"ReLU before or after pooling: the same values and gradients, yet {first:.0%} and {second:.0%} of the indices differ",
+        f"ReLU before or after pooling: the same values, but for {first:.0%} and {second:.0%} other indices",
         "They differ only in windows without a positive element: behind ReLU all four are 0 and the first one counts.",
         size=(14, 5.4),
     )
