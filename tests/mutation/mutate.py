@@ -49,7 +49,7 @@ LONGEST = 400
 # The tests that reach the kernels; of each family, those most likely to notice come first.
 TESTS = [
     *["max_pool", "max_unpool", "native_ops", "average_pool", "average_sums", "properties", "indices", "adaptive_pool"],
-    *["global_pool", "geometry", "levels", "threads"],
+    *["global_pool", "rare_paths", "geometry", "levels", "threads"],
 ]
 FIRST = {
     "max_pool": ["max_pool", "indices"],
