@@ -35,6 +35,15 @@ def test_indices_in_windows_of_more_than_a_million_elements(index_dtype):
     same_bits(values, x.reshape(-1)[indices])
 
 
+@pytest.mark.parametrize("width", [1, 2, 3, 41, 47, 55, 61])
+def test_indices_in_windows_of_sides_whose_inverse_is_not_exact(width):
+    """41 times the float 1 / 41 is less than 1. Each element of a window wins once, in its own channel."""
+    for sides in ((1, 3, width), (3, width, 1)):
+        x = np.eye(3 * width, dtype="int8").reshape(1, *sides, 3 * width)
+        _, indices = kpool.ops.max_pool(x, sides, return_indices=True)
+        np.testing.assert_array_equal(indices.ravel(), np.arange(3 * width))
+
+
 @pytest.mark.parametrize("channels", [1, 40])
 @pytest.mark.parametrize("dtype", [*INTEGERS, "float16", "float64"])
 def test_offsets_say_what_indices_say(dtype, channels, rng):
