@@ -116,7 +116,7 @@ def test_a_lost_worker_costs_the_epoch_and_no_more(tmp_path, expected, capfd):
     assert others[0].returncode == 1
     assert "Epoch 2/3" in out
     assert "Epoch 3/3" not in out
-    assert error.splitlines()[-1].startswith("Error: Worker 0 of 2 could not go on")
+    assert "\nError: Worker 0 of 2 could not go on" in f"\n{error}"
 
     processes.run(program(tmp_path), 2)
     check_weights(tmp_path, expected)

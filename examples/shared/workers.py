@@ -114,7 +114,8 @@ def train(worker: Worker, model: keras.Model, digits: Digits, training: Training
     try:
         go_through_epochs(worker, mirrored, digits, training, progress)
     except tf.errors.OpError as error:
-        reason = error.message.partition("\n")[0]
+        # Before the reason stands, in two pairs of braces, the name of a function that says nothing.
+        reason = error.message.partition("\n")[0].rpartition("}} ")[-1]
         raise ExampleError(
             f"Worker {worker.index} of {worker.count} could not go on, as another was lost or something failed "
             f"({type(error).__name__}: {reason}). The same command, on every host, goes on after the last epoch that "
