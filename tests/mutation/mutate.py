@@ -49,16 +49,16 @@ LONGEST = 400
 # The tests that reach the kernels; of each family, those most likely to notice come first.
 TESTS = [
     *["max_pool", "max_unpool", "native_ops", "average_pool", "average_sums", "properties", "indices", "adaptive_pool"],
-    *["global_pool", "rare_paths", "geometry", "levels", "threads"],
+    *["tall_windows", "global_pool", "rare_paths", "geometry", "levels", "threads"],
 ]
 FIRST = {
-    "max_pool": ["max_pool", "indices"],
+    "max_pool": ["max_pool", "tall_windows", "indices"],
     "place": ["max_unpool", "native_ops", "max_pool"],
     "collect": ["max_unpool", "native_ops"],
-    "average_pool": ["average_sums", "average_pool"],
+    "average_pool": ["average_sums", "average_pool", "tall_windows"],
     "average_pool_backward": ["average_pool", "average_sums"],
     "move": ["native_ops", "max_unpool"],
-    "shared": ["geometry", "native_ops", "max_pool"],
+    "shared": ["geometry", "native_ops", "max_pool", "tall_windows"],
 }
 
 
