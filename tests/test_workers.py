@@ -86,7 +86,7 @@ def check_weights(folder, expected):
     for before, after, actual, other in zip(*expected, first, second, strict=True):
         np.testing.assert_array_equal(actual, other)
         assert np.abs(after - before).max() > 1e-3
-        np.testing.assert_allclose(actual, after, rtol=0, atol=2e-5)
+        np.testing.assert_allclose(actual, after, rtol=0, atol=5e-6)
 
 
 def test_two_workers_follow_the_weights_of_one(tmp_path, expected, capfd):
