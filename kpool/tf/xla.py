@@ -49,9 +49,11 @@ def is_compiled() -> bool:
     """Whether XLA will compile what is traced now."""
     if tf.executing_eagerly():
         return False
-    if _in_gradient.get() or control_flow_util is None:
-        return _in_gradient.get()
-    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    if _in_gradient.get():
+        return True
+    return control_flow_util is not None and control_flow_util.GraphOrParentsInXlaContext(
+        tf.compat.v1.get_default_graph()
+    )
 
 
 @contextmanager
