@@ -35,6 +35,11 @@ def pytest_configure(config):
     settings.load_profile(config.getoption("--hypothesis-profile") or "quick")
 
 
+LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="/proc, and limits on memory that are heeded, are Linux' own"
+)
+CALLED_BY_XLA = pytest.mark.skipif(sys.platform != "linux", reason="XLA finds the kernels on Linux alone")
+
 FLOATS = ["float16", "bfloat16", "float32", "float64"]
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import run_python
+from conftest import LINUX, run_python
 
 import kpool
 from kpool.kernels import threads
@@ -54,6 +54,7 @@ def in_a_dataset(x, expected):
     return [sums(parts) == expected[:4] for parts in data]
 
 
+@LINUX
 @pytest.mark.sandbox
 def test_callers_of_every_kind_at_once():
     """16 threads; each round of one makes 32 calls eagerly, 64 or more in nested graphs and 64 in a dataset."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FLOATS, INTEGERS, hostile, run_python, same_bits
+from conftest import FLOATS, INTEGERS, LINUX, hostile, run_python, same_bits
 
 import kpool
 from kpool.kernels import driver
@@ -83,6 +83,7 @@ def test_the_best_level_is_the_default():
     assert levels[0] == "baseline"
 
 
+@LINUX
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="other machines have one level")
 def test_this_processor_has_the_levels_that_it_says():
     flags = set(Path("/proc/cpuinfo").read_text().split())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import run_python
+from conftest import LINUX, run_python
 from hypothesis import settings
 from native import WINDOW, average, image, indices_of, pool, unpool, unpool_backward, window
 from sandbox import with_memory
@@ -214,11 +214,13 @@ def with_memory_for_ops(extra, call):
             setattr(ops, name, op)
 
 
+@LINUX
 @pytest.mark.parametrize("place", SHORT)
 def test_too_little_memory_is_an_error(place, sandbox):
     assert "llocat" in sandbox(short_of_memory, place)
 
 
+@LINUX
 def test_workers_that_cannot_start():
     """The callers do what is to be done; once workers can start they do. Stacks do not follow the user's limits."""
     out = run_python(

@@ -8,7 +8,7 @@ from time import sleep
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FLOATS, numpy_dtype, run_python
+from conftest import FLOATS, LINUX, numpy_dtype, run_python
 
 from kpool.kernels import driver, threads
 from kpool.ops import adaptive_average_pool, adaptive_max_pool, average_pool, global_average_pool, max_pool, max_unpool
@@ -133,6 +133,7 @@ def test_many_callers_get_right_answers_and_share_the_workers(thread_count, rng)
     assert threads.num_workers() <= 15
 
 
+@LINUX
 def test_the_number_of_threads_in_the_process_is_bounded():
     out = run_python(
         """

@@ -5,7 +5,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FLOATS, INTEGERS, hostile, numpy_dtype, same_bits, small_integers
+from conftest import CALLED_BY_XLA, FLOATS, INTEGERS, hostile, numpy_dtype, same_bits, small_integers
+from native import WINDOW
 
 from kpool import layers
 from kpool.ops import (
@@ -18,11 +19,13 @@ from kpool.ops import (
 )
 from kpool.tf import xla
 
+KERNELS = pytest.param("kernels", marks=CALLED_BY_XLA)
 
-@pytest.fixture(params=["kernels", "composition"])
+
+@pytest.fixture(params=[KERNELS, "composition"])
 def path(request, monkeypatch):
     """Calls of the kernels, and what takes over where XLA cannot call them."""
-    assert xla.calls_kernels
+    assert xla.calls_kernels or request.param != "kernels"
     monkeypatch.setattr(xla, "calls_kernels", request.param == "kernels")
     return request.param
 
@@ -282,7 +285,10 @@ def segmenter(pool, unpool=None):
 @pytest.mark.parametrize(
     ("policy", "path"),
     [
-        *[(policy, "kernels") for policy in ("float32", "mixed_float16", "mixed_bfloat16", "float64")],
+        *[
+            pytest.param(policy, "kernels", marks=CALLED_BY_XLA)
+            for policy in ("float32", "mixed_float16", "mixed_bfloat16", "float64")
+        ],
         ("mixed_float16", "composition"),
     ],
     indirect=["path"],
