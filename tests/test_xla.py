@@ -214,6 +214,25 @@ def test_window_that_turns_out_not_to_fit(path):
         function(tf.ones((1, 4, 2, 1)))
 
 
+@pytest.mark.parametrize("path", [KERNELS], indirect=True)
+@pytest.mark.parametrize(
+    ("op", "attributes", "message"),
+    [
+        ("kpool_max_pool", {"num_indices": 5}, "must be 0 or 1"),
+        ("kpool_max_pool", {"num_offsets": 2}, "must be 0 or 1"),
+        ("kpool_average_pool", {"divisor_override": -1}, "`divisor_override` must"),
+        ("kpool_average_pool", {"divisor_override": 2**31}, "`divisor_override` must"),
+        ("kpool_average_pool_backward", {"window": WINDOW["window"] + [1] * 10}, "`window` must hold"),
+        ("kpool_average_pool_backward", {"window": []}, "`window` must hold"),
+    ],
+)
+def test_attributes_are_checked_in_programs_too(op, attributes, message, path):
+    inputs = (tf.ones((1, 2, 2, 1)), tf.constant((1, 4, 4, 1), tf.int64))[: 1 + op.endswith("backward")]
+    attributes = {**WINDOW, "Tindices": tf.int32, **attributes}
+    with pytest.raises(tf.errors.InternalError, match=message):
+        tf.function(lambda: xla.call(op, inputs, attributes), jit_compile=True)()
+
+
 def test_indices_convert(path, rng):
     def convert(x):
         indices = max_pool(x, 2, return_indices=True)[1]

@@ -21,13 +21,10 @@ cdef bint read_bool(TF_OpKernelConstruction* node, const char* name, bint* value
     return TF_GetCode(status) == TF_OK
 
 
-cdef bint read_flag(
+cdef bint read_integer(
     TF_OpKernelConstruction* node, const char* name, int64_t* value, TF_Status* status,
 ) noexcept nogil:
-    """Read an optional output's count, which is 0 or 1."""
     TF_OpKernelConstruction_GetAttrInt64(node, name, value, status)
-    if TF_GetCode(status) == TF_OK and not 0 <= value[0] <= 1:
-        TF_SetStatus(status, TF_INVALID_ARGUMENT, "The number of an optional output must be 0 or 1.")
     return TF_GetCode(status) == TF_OK
 
 
@@ -101,14 +98,9 @@ cdef bint bad_window(TF_Status* status) noexcept nogil:
 
 
 cdef bint read_average_pool(TF_OpKernelConstruction* node, Attributes* attributes, TF_Status* status) noexcept nogil:
-    if not (read_window(node, &attributes.window, status)
-            and read_bool(node, "count_include_pad", &attributes.count_include_pad, status)):
-        return False
-    TF_OpKernelConstruction_GetAttrInt64(node, "divisor_override", &attributes.divisor_override, status)
-    if TF_GetCode(status) == TF_OK and not 0 <= attributes.divisor_override <= INT32_PLANE:
-        TF_SetStatus(status, TF_INVALID_ARGUMENT,
-                     "`divisor_override` must be an integer from 1 to 2147483647, or 0 for the number of elements.")
-    return TF_GetCode(status) == TF_OK
+    return (read_window(node, &attributes.window, status)
+            and read_bool(node, "count_include_pad", &attributes.count_include_pad, status)
+            and read_integer(node, "divisor_override", &attributes.divisor_override, status))
 
 
 # Each operation's reader; create_with calls one.
@@ -117,8 +109,8 @@ ctypedef bint (*Reader)(TF_OpKernelConstruction*, Attributes*, TF_Status*) noexc
 
 cdef bint read_pool(TF_OpKernelConstruction* node, Attributes* attributes, TF_Status* status) noexcept nogil:
     return (read_window(node, &attributes.window, status)
-            and read_flag(node, "num_indices", &attributes.num_indices, status)
-            and read_flag(node, "num_offsets", &attributes.num_offsets, status)
+            and read_integer(node, "num_indices", &attributes.num_indices, status)
+            and read_integer(node, "num_offsets", &attributes.num_offsets, status)
             and read_index_type(node, &attributes.wide_indices, status))
 
 
@@ -136,6 +128,18 @@ cdef bint read_unpool(TF_OpKernelConstruction* node, Attributes* attributes, TF_
             and read_bool(node, "sum_duplicates", &attributes.sum_duplicates, status))
 
 
+cdef bint check_attributes(const Attributes* attributes, TF_Status* status) noexcept nogil:
+    """What a window does not say, wherever it was read. An op leaves 0 what it does not have."""
+    if not (0 <= attributes.num_indices <= 1 and 0 <= attributes.num_offsets <= 1):
+        TF_SetStatus(status, TF_INVALID_ARGUMENT, "The number of an optional output must be 0 or 1.")
+        return False
+    if not 0 <= attributes.divisor_override <= INT32_PLANE:
+        TF_SetStatus(status, TF_INVALID_ARGUMENT,
+                     "`divisor_override` must be an integer from 1 to 2147483647, or 0 for the number of elements.")
+        return False
+    return True
+
+
 cdef void* create_with(TF_OpKernelConstruction* node, Reader read) noexcept nogil:
     """The attributes of a node on the heap, or NULL after reporting why not."""
     cdef TF_Status* status = TF_NewStatus()
@@ -148,7 +152,7 @@ cdef void* create_with(TF_OpKernelConstruction* node, Reader read) noexcept nogi
         if attributes == NULL:
             TF_SetStatus(status, TF_RESOURCE_EXHAUSTED, "The attributes of the op could not be allocated.")
         else:
-            read(node, attributes, status)
+            read(node, attributes, status) and check_attributes(attributes, status)
     if TF_GetCode(status) != TF_OK:
         TF_OpKernelConstruction_Failure(node, status)
         free(attributes)

@@ -33,14 +33,14 @@ cdef bint output_buffer(Call* call, int i, const int64_t* shape, int ndim, View*
 
 
 cdef int read_integers(const char* text, size_t length, int64_t* values, int most) noexcept nogil:
-    """Read integers with a space before each, and return their number."""
+    """Read integers with a space before each, and return their number, or one more than the most."""
     cdef size_t i
     cdef int64_t sign = 1
     cdef int count = 0
     for i in range(length):
         if text[i] == c" ":
             if count == most:
-                return count
+                return most + 1
             values[count] = 0
             count += 1
             sign = 1
@@ -54,7 +54,7 @@ cdef int read_integers(const char* text, size_t length, int64_t* values, int mos
 cdef bint parse_attributes(const char* text, size_t length, Attributes* attributes, TF_Status* status) noexcept nogil:
     cdef int64_t values[SINGLES + FLAGS + ROW * MAX_RANK]
     cdef int count = read_integers(text, length, values, SINGLES + FLAGS + ROW * MAX_RANK)
-    if count < SINGLES:
+    if not SINGLES <= count <= SINGLES + FLAGS + ROW * MAX_RANK:
         return bad_window(status)
     attributes.wide_indices = values[0] == TF_INT64
     attributes.num_indices = values[1]
@@ -62,7 +62,8 @@ cdef bint parse_attributes(const char* text, size_t length, Attributes* attribut
     attributes.sum_duplicates = values[3] != 0
     attributes.count_include_pad = values[4] != 0
     attributes.divisor_override = values[5]
-    return parse_window(values + SINGLES, count - SINGLES, &attributes.window, status)
+    return (parse_window(values + SINGLES, count - SINGLES, &attributes.window, status)
+            and check_attributes(attributes, status))
 
 
 cdef bint begins(const char* text, size_t length, const char* word) noexcept nogil:
