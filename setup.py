@@ -58,7 +58,12 @@ LEVELS = {"baseline": []}
 if platform.machine() == "x86_64":
     LEVELS["avx2"] = ["-march=x86-64-v3"]
     LEVELS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
-LEVELS = dict(list(LEVELS.items())[: int(os.environ.get("KPOOL_LEVELS", len(LEVELS)))])
+COUNT = os.environ.get("KPOOL_LEVELS", str(len(LEVELS)))
+if COUNT not in map(str, range(1, len(LEVELS) + 1)):
+    sys.exit(
+        f"`KPOOL_LEVELS` must be an integer from 1 to {len(LEVELS)} on this machine. Received: KPOOL_LEVELS={COUNT!r}"
+    )
+LEVELS = dict(list(LEVELS.items())[: int(COUNT)])
 
 
 # One binary serves every CPython from this one on.

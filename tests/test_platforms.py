@@ -44,6 +44,14 @@ def test_windows(build, monkeypatch):
         build()
 
 
+@pytest.mark.parametrize("count", ["0", "", "-1", "1.5", "100"])
+def test_impossible_numbers_of_instruction_sets(count, build, monkeypatch):
+    monkeypatch.setenv("KPOOL_LEVELS", count)
+    sentence = f"`KPOOL_LEVELS` must be an integer from 1 to [13] on this machine. Received: KPOOL_LEVELS='{count}'"
+    with pytest.raises(SystemExit, match=sentence):
+        build()
+
+
 @pytest.mark.parametrize("version", ["2.16", "2.16.1", "2.21.0-rc1", "2.100.0", "3.0", "10.1.0.dev20260101"])
 def test_versions_that_are_new_enough(version):
     require("TensorFlow", version, "2.16")
