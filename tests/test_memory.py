@@ -118,7 +118,7 @@ def in_use_after(maker, rounds):
 def forgotten(sandbox, maker, calls):
     """Bytes that each of so many calls leaves allocated, and in memory."""
     before = sandbox(in_use_after, maker, 100)
-    for _ in range(calls // 2000):
+    for _ in range(max(1, calls // 2000)):
         after = sandbox(in_use_after, maker, 200)
     return (after - before) / calls
 
@@ -141,6 +141,8 @@ def test_calls_leave_no_memory_behind(sandbox):
 @pytest.mark.parametrize("maker", [failures, refusals])
 def test_calls_that_fail_leave_no_memory_behind(maker, sandbox):
     """TensorFlow keeps some 700 bytes of every failure, and more of a long message, whatever op it is."""
+    # What TensorFlow keeps differs by up to 60 bytes, with the message and from run to run. A status, of 48 bytes, can
+    # hide in that: what frees it is `close_call`, for the calls above as well. An `Attributes` or a tensor cannot.
     others = forgotten(sandbox, failures_of_others, MANY // 5)[0]
     assert forgotten(sandbox, maker, MANY // 5)[0] < others + 100
 
