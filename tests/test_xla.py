@@ -287,6 +287,13 @@ def test_other_programs_still_have_no_gradient():
             tf.gradients(y, x)
 
 
+def test_programs_that_have_a_gradient_of_another_package(monkeypatch):
+    """TensorFlow refuses a second one, here one after kpool's own."""
+    monkeypatch.setattr(xla, "calls_kernels", True)
+    xla.register_gradient(lambda node, *gradients: None)
+    compiled(lambda x: max_pool(x, 2), "composition", tf.TensorSpec((1, 4, 4, 1)))
+
+
 def test_processors_of_other_kinds_get_ops_that_they_have(monkeypatch):
     devices = [tf.config.LogicalDevice("/device:CPU:0", "CPU"), tf.config.LogicalDevice("/device:GPU:0", "GPU")]
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: devices)

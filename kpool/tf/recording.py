@@ -59,10 +59,7 @@ def _gradients_of_call(node: tf.Operation, *gradients: tf.Tensor) -> list[tf.Ten
         return [None] * (len(node.inputs) - len(inputs)) + backward(*gradients)
 
 
-try:
-    tf.RegisterGradient("XlaCallModule")(_gradients_of_call)
-except KeyError:  # If another package gives it one, XLA must do with ops whose gradients TensorFlow knows.
-    xla.calls_kernels = False
+xla.register_gradient(_gradients_of_call)
 
 
 def on_tape() -> bool:

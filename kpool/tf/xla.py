@@ -6,7 +6,7 @@ one op, and such a program may call a registered function by its name. XLA fills
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
@@ -100,6 +100,19 @@ def _call_kernel(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, A
         platforms=["CPU"],
     )
     return outputs
+
+
+def register_gradient(gradient: Callable[..., list[tf.Tensor | None]]) -> None:
+    """Make a function the gradient of calls of the kernels, unless another package has given programs one.
+
+    Then XLA must do with ops whose gradients TensorFlow knows. TensorFlow has one gradient for all programs, and no
+    way to ask for it or to replace it: a package that wants to give them one itself must be imported before kpool.
+    """
+    global calls_kernels
+    try:
+        tf.RegisterGradient("XlaCallModule")(gradient)
+    except KeyError:
+        calls_kernels = False
 
 
 def called_by(node: tf.Operation) -> tuple[str, list[tf.Tensor], dict[str, Any]]:
