@@ -142,7 +142,7 @@ def test_calls_leave_no_memory_behind(sandbox):
 def test_calls_that_fail_leave_no_memory_behind(maker, sandbox):
     """TensorFlow keeps some 700 bytes of every failure, and more of a long message, whatever op it is."""
     # What TensorFlow keeps differs by up to 60 bytes, with the message and from run to run. A status, of 48 bytes, can
-    # hide in that: what frees it is `close_call`, for the calls above as well. An `Attributes` or a tensor cannot.
+    # hide in that; `close_call` frees those of the calls above as well. An `Attributes` or a tensor cannot.
     others = forgotten(sandbox, failures_of_others, MANY // 5)[0]
     assert forgotten(sandbox, maker, MANY // 5)[0] < others + 100
 
