@@ -4,6 +4,7 @@ import faulthandler
 import multiprocessing
 import os
 import resource
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
@@ -25,7 +26,7 @@ class Sandbox:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _prepare)
         try:
-            return self._pool.submit(_within, self._limit, function, arguments, options).result()
+            return self._pool.submit(_within, self._limit, warnings.filters[:], function, arguments, options).result()
         except BrokenProcessPool:
             self.close()
             call = f"{function.__name__}{arguments} {options}"
@@ -43,15 +44,24 @@ def _prepare():
     faulthandler.enable()
 
 
-def _within(limit, function, arguments, options):
+def _within(limit, filters, function, arguments, options):
     faulthandler.dump_traceback_later(limit, exit=True)
     try:
-        return function(*arguments, **options)
+        with warnings.catch_warnings():
+            _filter_warnings(filters)
+            return function(*arguments, **options)
     except pytest.fail.Exception as failure:
         # It would not survive the way back.
         raise AssertionError(str(failure)) from None
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def _filter_warnings(filters):
+    """Treat warnings as the process that calls does: by filters of which the first was set last."""
+    for action, message, category, module, line in reversed(filters):
+        patterns = [getattr(pattern, "pattern", pattern) or "" for pattern in (message, module)]
+        warnings.filterwarnings(action, patterns[0], category, patterns[1], line)
 
 
 def with_memory(extra, function, *arguments):

@@ -3,6 +3,7 @@
 import faulthandler
 import os
 import time
+import warnings
 
 import pytest
 from sandbox import Sandbox
@@ -30,5 +31,9 @@ def test_what_is_raised_comes_back():
             sandbox(divmod, 1, 0)
         with pytest.raises(AssertionError, match=r"^nothing$"):
             sandbox(pytest.fail, "nothing")
+        # A warning is an error there as well, but for what pyproject.toml lets pass.
+        with pytest.raises(UserWarning, match=r"^nothing$"):
+            sandbox(warnings.warn, "nothing")
+        sandbox(warnings.warn, "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
     finally:
         sandbox.close()
