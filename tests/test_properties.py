@@ -7,7 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import VALUES, adaptive_poolings, poolings, values_of
 
-from kpool.tf import average_pool, max_pool, max_unpool
+from kpool.tf import average_pool, max_pool, max_unpool, windows
+
+
+@given(st.one_of(poolings(), adaptive_poolings()))
+def test_shapes_as_tensors(pooling):
+    """Those of graphs that XLA compiles are those of all others."""
+    window, _, shape, _ = pooling
+    attribute, pooled = window.attributes["window"], window.pooled_shape(shape)
+    assert tuple(windows.pooled_shape(attribute, tf.constant(shape, tf.int64))) == pooled
+    known = tf.constant(window.spatial(shape), tf.int64)
+    assert tuple(windows.unpooled_shape(attribute, tf.constant(pooled, tf.int64), known)) == shape
+    if window.output_size is None:
+        unknown = tf.constant((), tf.int64)
+        try:
+            unpooled = window.unpooled_shape(pooled)
+        except ValueError:  # No size of a positive number of elements.
+            assert min(windows.unpooled_shape(attribute, tf.constant(pooled, tf.int64), unknown)) < 1
+        else:
+            assert tuple(windows.unpooled_shape(attribute, tf.constant(pooled, tf.int64), unknown)) == unpooled
 
 
 @given(st.one_of(poolings(), adaptive_poolings()), st.sampled_from(FLOATS), st.data())

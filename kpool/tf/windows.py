@@ -60,9 +60,10 @@ def lay(window: Window, shape: tf.Tensor) -> list[Axis]:
 
 def _axes(window: Window, shape: tf.Tensor) -> list[tuple[Window, tf.Tensor]]:
     """The part of the window that belongs to each spatial axis, and the axis' size."""
-    width = 1 if window[3] else 5
+    sizes = tf.unstack(spatial(window, shape))
+    width = (len(window) - FLAGS) // len(sizes)
     rows = [window[i : i + width] for i in range(FLAGS, len(window), width)]
-    return list(zip(rows, tf.unstack(spatial(window, shape), len(rows)), strict=True))
+    return list(zip(rows, sizes, strict=True))
 
 
 def _with_spatial(window: Window, shape: tf.Tensor, sizes: tf.Tensor | list[tf.Tensor]) -> tf.Tensor:
