@@ -1,15 +1,14 @@
 """What broke the pooling ops of others, replayed on kpool's: each case is named after the advisories it replays.
 
 The cases run in a sandbox, so that a crash is the failure of one of them. Most run three times, the last one because
-XLA checked less: alone, in a graph, and in one for XLA to compile, which may refuse the op before it can see what is
-wrong.
+XLA checked less: alone, in a graph, and in one that XLA compiles.
 """
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from advisories import BEYOND_INT32, NATIVE, NEGATIVE_WINDOW, OVERFLOW, POOLING, ZERO_STRIDE, ZERO_WINDOW, fails, rows
-from conftest import same_bits
+from conftest import CALLED_BY_XLA, same_bits
 from native import average, average_backward, backward, image, indices_of, pool, unpool, unpool_backward, window
 
 import kpool
@@ -29,6 +28,7 @@ PUBLIC = {
     ),
 }
 MODES = ["eager", "graph", "xla"]
+KERNEL_MODES = ["eager", "graph", pytest.param("xla", marks=CALLED_BY_XLA)]
 
 # What no window can be, whatever it is laid over.
 IMPOSSIBLE = [
@@ -62,14 +62,14 @@ def to_public(attributes):
     return {"pool_size": 2, **{names.get(name, name): value for name, value in attributes.items()}}
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", KERNEL_MODES)
 @pytest.mark.parametrize("op", NATIVE)
 @rows(IMPOSSIBLE, "attributes", "names")
 def test_impossible_windows_of_native_ops(attributes, names, op, mode):
     fails(lambda: NATIVE[op](**window(**attributes)), f"`({names})` must", mode)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", KERNEL_MODES)
 @pytest.mark.parametrize("op", POOLING)
 @rows(TOO_LARGE, "attributes", "names")
 def test_windows_too_large_for_native_ops(attributes, names, op, mode):
