@@ -54,6 +54,8 @@ def replace_pooling(model: keras.Model, verbose: bool = True) -> keras.Model:
             "`model` must be a Sequential or functional model. The layers of a subclassed model are made by its own "
             f"code: use `kpool.layers` there in place of `keras.layers`. Received: model of type {type(model).__name__}"
         )
+    if not model.layers:
+        raise ValueError(f"`model` must have layers. Received: model={model!r}")
     originals = dict(_layers(model))
     with _uncompiled([layer for layer in originals.values() if isinstance(layer, keras.Model)]):
         copy = _copy(model, {})

@@ -230,6 +230,11 @@ def test_what_is_not_a_graph_of_layers_is_refused(thing):
         kpool.replace_pooling(thing)
 
 
+def test_a_model_without_layers_is_refused():
+    with pytest.raises(ValueError, match=r"`model` must have layers\. Received: model="):
+        kpool.replace_pooling(keras.Sequential())
+
+
 def test_a_model_without_input_shape():
     model = keras.Sequential([keras.layers.MaxPooling2D(name="pool"), keras.layers.Flatten(), keras.layers.Dense(1)])
     copy = kpool.replace_pooling(model, verbose=False)

@@ -159,10 +159,10 @@ def make_adaptive_window(
     Raises:
         ValueError: If an argument has the wrong form or a value that is not possible.
     """
-    sizes = tuple(output_size) if isinstance(output_size, Iterable) else (output_size,) * rank
     try:
+        sizes = entries(output_size, rank)
         known = integers("output_size", [1 if size is None else size for size in sizes], rank)
-    except ValueError:
+    except (TypeError, ValueError):
         known = (0,)
     if any(size < 1 for size in known):
         plural = "integers" if rank > 1 else "integer"
@@ -181,11 +181,22 @@ def _shared(*arguments: Any) -> Window:
     return Window(*arguments)
 
 
+def entries(value: Any, count: int) -> tuple[Any, ...]:
+    """The elements of a sequence; a single element stands for `count` of them.
+
+    Raises:
+        TypeError: If it has elements, but not in an order, or none that are meant as numbers.
+    """
+    if isinstance(value, Set | Mapping | bytes | bytearray | memoryview):
+        raise TypeError
+    return tuple(value) if isinstance(value, Iterable) else (value,) * count
+
+
 def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
     """`value` as a tuple of `count` integers; a single integer stands for all of them."""
     try:
-        values = tuple(value) if isinstance(value, Iterable) else (value,) * count
-        if isinstance(value, Set | Mapping) or any(isinstance(v, bool) for v in values):
+        values = entries(value, count)
+        if any(isinstance(v, bool) for v in values):
             raise TypeError
         result = tuple(operator.index(v) for v in values)
     except (TypeError, AttributeError):

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from kpool.ops.backend import INDEX_DTYPES, check_tensor, dense, functions, like
-from kpool.ops.geometry import Shape, standard_data_format
+from kpool.ops.geometry import Shape, entries, standard_data_format
 from kpool.ops.max_pool import standard_index_dtype
 from kpool.ops.symbolic import works_in_models
 
@@ -156,7 +156,7 @@ def sizes_of_input(input_shape: Any, shape: Shape, channel_axis: int) -> tuple[i
     """Batch, channels and spatial sizes of an input, and a check that indices of `shape` can belong to it."""
     received = f"Received: input_shape={input_shape}, indices of shape {shape}"
     try:
-        first, *rest = input_shape
+        first, *rest = entries(input_shape, 0)
         batch = shape[0] if first is None else operator.index(first)
         sizes = [operator.index(size) for size in rest]
         channels = sizes.pop(channel_axis - 1)
@@ -185,7 +185,7 @@ def numbering(name: str, convention: str, channels: int, plane: int) -> Numberin
         "onnx": (image, plane, 1),
         "onnx_column_major": (image, plane, 1),
     }
-    if convention not in list(counts):
+    if not isinstance(convention, str) or convention not in counts:
         allowed = ", ".join(f'"{known}"' for known in counts)
         raise ValueError(f"`{name}` must be one of {allowed}. Received: {name}={convention!r}")
     return Numbering(convention, *counts[convention], column_major=convention == "onnx_column_major")

@@ -78,7 +78,7 @@ def standard_index_dtype(index_dtype: Any) -> str:
     """The name of an index dtype in any of its forms."""
     try:
         name = keras.backend.standardize_dtype(index_dtype)
-    except ValueError:
+    except (TypeError, ValueError):
         name = None
     if name not in INDEX_DTYPES:
         raise ValueError(f'`index_dtype` must be "int32" or "int64". Received: index_dtype={index_dtype!r}')

@@ -125,7 +125,7 @@ def check_output_size(output_size: Any, window: Window) -> Any:
 
 def check_duplicates(duplicates: str) -> str:
     """The rule for duplicates, if it is one."""
-    if duplicates not in ("last", "sum"):
+    if not isinstance(duplicates, str) or duplicates not in ("last", "sum"):
         raise ValueError(f'`duplicates` must be "last" or "sum". Received: duplicates={duplicates!r}')
     return duplicates
 

@@ -1,0 +1,53 @@
+"""Arguments of types that nobody means: each is refused in a sentence that names it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kpool import ops
+
+X = np.arange(36.0, dtype="float32").reshape(1, 6, 6, 1)
+VALUES, INDICES = ops.max_pool(X, 2, return_indices=True)
+# Bytes would be the numbers of their characters.
+NO_INTEGERS = [b"2", b"\x02\x02", bytearray(b"\x02\x02"), memoryview(b"\x02\x02"), "2", {2, 3}, {2: 3}]
+NO_NAMES = [["last"], {"kpool"}, np.array([2, 2]), tf.constant([2, 2]), None, 3]
+
+
+@pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("pool_size", lambda value: ops.max_pool(X, value)),
+        ("strides", lambda value: ops.max_pool(X, 2, value)),
+        ("padding", lambda value: ops.max_pool(X, 3, padding=value)),
+        ("dilation_rate", lambda value: ops.max_pool(X, 2, dilation_rate=value)),
+        ("divisor_override", lambda value: ops.average_pool(X, 2, divisor_override=value)),
+        ("output_size", lambda value: ops.max_unpool(VALUES, INDICES, 2, output_size=value)),
+        ("output_size", lambda value: ops.adaptive_max_pool(X, value)),
+        ("input_shape", lambda value: ops.convert_indices(INDICES, "kpool", "onnx", value)),
+    ],
+)
+def test_what_are_no_integers(name, call, value):
+    with pytest.raises(ValueError, match=rf"(?s)`{name}` must .*Received: {name}="):
+        call(value)
+
+
+@pytest.mark.parametrize("value", [np.array(2), tf.constant(2)], ids=["array", "tensor"])
+def test_single_numbers_in_arrays(value):
+    with pytest.raises(ValueError, match="`output_size` must be a positive integer"):
+        ops.adaptive_max_pool(X, value)
+
+
+@pytest.mark.parametrize("value", NO_NAMES, ids=repr)
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("index_dtype", lambda value: ops.max_pool(X, 2, return_indices=True, index_dtype=value)),
+        ("duplicates", lambda value: ops.max_unpool(VALUES, INDICES, 2, duplicates=value)),
+        ("source", lambda value: ops.convert_indices(INDICES, value, "kpool", X.shape)),
+        ("target", lambda value: ops.convert_indices(INDICES, "kpool", value, X.shape)),
+    ],
+)
+def test_what_are_no_names(name, call, value):
+    with pytest.raises(ValueError, match=rf"(?s)`{name}` must be .*Received: {name}="):
+        call(value)
