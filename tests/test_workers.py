@@ -54,8 +54,8 @@ ONE_WORKER = f"""
 
 
 def program(folder, *arguments):
-    """What Python is to run as one worker."""
-    return ["-c", textwrap.dedent(ONE_WORKER), str(folder), *arguments]
+    """What Python is to run as one worker, with the installed package and not the sources around it."""
+    return ["-P", "-c", textwrap.dedent(ONE_WORKER), str(folder), *arguments]
 
 
 def model_and_digits():
