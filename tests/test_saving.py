@@ -123,7 +123,7 @@ def test_a_new_process_predicts_and_learns(saved):
     folder, expected = saved
     result = run_python(LOAD.format(folder=str(folder)))
     # What TensorFlow says of the machine, in lines that begin so, is not about the models.
-    of_machine = re.compile(r"[IWE]\d{4} |WARNING: All log messages before absl")
+    of_machine = re.compile(r"[IWE]\d{4} |\d{4}-\d\d-\d\d [\d:.]+: [IWE] |WARNING: All log messages before absl")
     assert [line for line in result.stderr.split("ready\n")[1].splitlines() if not of_machine.match(line)] == []
     found = np.load(folder / "found.npz")
     names = {name.split("/")[0] for name in found}
