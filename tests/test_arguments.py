@@ -13,7 +13,7 @@ NO_INTEGERS = [b"2", b"\x02\x02", bytearray(b"\x02\x02"), memoryview(b"\x02\x02"
 NO_NAMES = [["last"], {"kpool"}, np.array([2, 2]), tf.constant([2, 2]), None, 3]
 
 
-@pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
+@pytest.mark.parametrize("value", NO_INTEGERS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize(
     ("name", "call"),
     [
@@ -38,7 +38,7 @@ def test_single_numbers_in_arrays(value):
         ops.adaptive_max_pool(X, value)
 
 
-@pytest.mark.parametrize("value", NO_NAMES, ids=repr)
+@pytest.mark.parametrize("value", NO_NAMES, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize(
     ("name", "call"),
     [
