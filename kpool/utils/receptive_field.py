@@ -13,6 +13,7 @@ import keras
 
 from kpool.layers.base_max_unpooling import BaseMaxUnpooling
 from kpool.layers.base_pooling import BaseAdaptivePooling, BaseGlobalPooling, BaseWindowPooling
+from kpool.models import EQUIVALENTS
 from kpool.ops.geometry import integers
 from kpool.utils.graph import nodes_of
 
@@ -25,6 +26,11 @@ def layers(text: str) -> tuple[type[keras.Layer], ...]:
     return tuple(getattr(keras.layers, name) for name in text.split() if hasattr(keras.layers, name))
 
 
+def keras_layers_like(base: type[keras.Layer]) -> tuple[type[keras.Layer], ...]:
+    """Keras' layers whose equivalents here are of a kind."""
+    return tuple(layer for layer, equivalent in EQUIVALENTS.items() if issubclass(equivalent, base))
+
+
 ELEMENTWISE = layers(
     "Activation ReLU LeakyReLU PReLU ELU Softmax Identity Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D "
     "GaussianDropout GaussianNoise AlphaDropout ActivityRegularization BatchNormalization LayerNormalization "
@@ -34,11 +40,8 @@ ELEMENTWISE = layers(
 )
 CONVOLUTIONS = layers("Conv1D Conv2D Conv3D DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D ")
 TRANSPOSED_CONVOLUTIONS = layers("Conv1DTranspose Conv2DTranspose Conv3DTranspose")
-POOLINGS = layers("MaxPooling1D MaxPooling2D MaxPooling3D AveragePooling1D AveragePooling2D AveragePooling3D")
-GLOBAL_POOLINGS = layers(
-    "GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D "
-    "GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D"
-)
+POOLINGS = keras_layers_like(BaseWindowPooling)
+GLOBAL_POOLINGS = keras_layers_like(BaseGlobalPooling)
 UPSAMPLINGS = layers("UpSampling1D UpSampling2D UpSampling3D")
 
 
