@@ -130,6 +130,19 @@ def with_gradient(function, x, gradients=None):
     return keras.tree.map_structure(np.asarray, results), tape.gradient(first, tensor, gradients).numpy()
 
 
+def twice_differentiated(function, x, of_value, of_gradient):
+    """A function's value at x, the gradient of a scalar of it, and the gradient of a scalar of that."""
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = function(x)
+            scalar = of_value(y)
+        gradient = inner.gradient(scalar, x)
+        scalar = of_gradient(gradient)
+    return y, gradient, outer.gradient(scalar, x)
+
+
 def same_bits(actual, expected):
     """Equal to the sign of a zero, NaN counting as equal to NaN, and of the same dtype and shape."""
     actual, expected = np.asarray(actual), np.asarray(expected)

@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import run_python, same_bits
+from conftest import run_python, same_bits, twice_differentiated
 
 from kpool.ops import average_pool, global_max_pool, max_pool, max_unpool
 from kpool.tf.library import ops
@@ -43,15 +43,11 @@ def x(rng):
 
 def first_and_second(function, x):
     """A function's value, its gradient, and the gradient of that."""
-    with tf.GradientTape() as outer:
-        outer.watch(x)
-        with tf.GradientTape() as inner:
-            inner.watch(x)
-            y = function(x)
-            loss = tf.reduce_sum(y**2)
-        gradient = inner.gradient(loss, x)
-        loss = tf.reduce_sum(gradient**2)
-    return y, gradient, outer.gradient(loss, x)
+    return twice_differentiated(function, x, sum_of_squares, sum_of_squares)
+
+
+def sum_of_squares(x):
+    return tf.reduce_sum(x**2)
 
 
 @FUNCTIONS

@@ -5,7 +5,16 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import CALLED_BY_XLA, FLOATS, INTEGERS, hostile, numpy_dtype, same_bits, small_integers
+from conftest import (
+    CALLED_BY_XLA,
+    FLOATS,
+    INTEGERS,
+    hostile,
+    numpy_dtype,
+    same_bits,
+    small_integers,
+    twice_differentiated,
+)
 from native import WINDOW
 
 from kpool import layers
@@ -74,15 +83,7 @@ def weighted(tensor):
 
 def derivatives(function, x):
     """The first and the second derivative by a quadratic form of a function's result."""
-    with tf.GradientTape() as outer:
-        outer.watch(x)
-        with tf.GradientTape() as inner:
-            inner.watch(x)
-            y = function(x)
-            y = weighted(y * y)
-        first = inner.gradient(y, x)
-        z = weighted(first)
-    return [first, outer.gradient(z, x)]
+    return twice_differentiated(function, x, lambda y: weighted(y * y), weighted)[1:]
 
 
 # Every window, with the shape of an input. The last axes of the spatial ones are channels.
