@@ -65,8 +65,7 @@ cdef void average_groups(RealVec outputs, Sum sums, const AveragePool* job, int6
                     sum_windows[Sum](columns, columns + LINE, sums, axis, &tile, False)
                     window[1] = group.first + i
                     divide[Sum](sums, job, &tile, window)
-                    position = ((item.plane * g.axes[0].pooled + item.d) * g.axes[1].pooled + window[1]) * axis.pooled
-                    position = (position + tile.first) * g.inner + tile.channel
+                    position = place_of_tile(g, &item, &tile, window[1])
                     put_line[RealVec](outputs + position, <RealVec> sums, tile.last - tile.first + 1, tile.block,
                                       g.inner, job.past_cache)
             item.channel += tile.block

@@ -34,7 +34,7 @@ cdef void sum_wide_columns(Sum line, Sum spare, Sum sums, const Axis* axis, cons
     cdef Sum swap
     cdef TapList taps
     cdef bint started = False
-    zero_sums[Sum](line, (tile.begin - start) * block)
+    zero_sums[Sum](line, padding_in_front(axis, tile))
     zero_sums[Sum](line + (tile.end - start) * block, count - (tile.end - start) * block)
     while True:
         step = reach * axis.dilation * block
@@ -61,4 +61,4 @@ cdef void sum_wide_columns(Sum line, Sum spare, Sum sums, const Axis* axis, cons
 
 cdef inline int64_t room_for_padding(const Axis* axis, const Tile* tile) noexcept nogil:
     """Elements of a tile's line in front of its columns: the padding, where windows are wide."""
-    return (tile.begin - window_start(axis, tile.first)) * tile.block if is_wide(axis) else 0
+    return padding_in_front(axis, tile) if is_wide(axis) else 0

@@ -126,14 +126,20 @@ cdef int64_t rows_together(const Geometry* g) noexcept nogil:
     return rows if rows >= FEWEST_TOGETHER else 1
 
 
+cdef int64_t cut_pooling(const Geometry* g, int64_t* rows, int64_t* blocks) noexcept nogil:
+    """Into how many items to cut a job, with so many rows and so many blocks of channels."""
+    cdef int64_t items
+    rows[0] = rows_together(g)
+    items = pooled_rows(g, rows[0])
+    blocks[0] = channel_blocks(items, g.inner)
+    return items * blocks[0]
+
+
 cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
-    cdef int64_t items
-    job.rows = rows_together(g)
-    items = pooled_rows(g, job.rows)
-    job.blocks = channel_blocks(items, g.inner)
+    cdef int64_t items = cut_pooling(g, &job.rows, &job.blocks)
     job.past_cache = is_past_cache(g, job.element)
-    run(kernels.max_pool, job, g, items * job.blocks, pooling_cost(g, job.element))
+    run(kernels.max_pool, job, g, items, pooling_cost(g, job.element))
 
 
 cdef void run_place(Place* job) noexcept nogil:
@@ -159,12 +165,9 @@ cdef void run_max_pool_indices(const MaxPoolIndices* job) noexcept nogil:
 
 cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
-    cdef int64_t items
-    job.rows = rows_together(g)
-    items = pooled_rows(g, job.rows)
-    job.blocks = channel_blocks(items, g.inner)
+    cdef int64_t items = cut_pooling(g, &job.rows, &job.blocks)
     job.past_cache = is_past_cache(g, job.element)
-    run(kernels.average_pool, job, g, items * job.blocks, pooling_cost(g, job.element))
+    run(kernels.average_pool, job, g, items, pooling_cost(g, job.element))
 
 
 cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:

@@ -102,8 +102,7 @@ cdef void pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_
                     pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g,
                                            &tile, False, keep)
                     window[1] = group.first + i
-                    position = ((item.plane * g.axes[0].pooled + item.d) * g.axes[1].pooled + window[1]) * axis.pooled
-                    position = (position + tile.first) * g.inner + tile.channel
+                    position = place_of_tile(g, &item, &tile, window[1])
                     find_asked_origins(origins, 0, job, &tile, window)
                     put_windows[Vec, Tap](best, taps, origins, job, position, tile.last - tile.first + 1, tile.block)
             item.channel += tile.block

@@ -218,6 +218,17 @@ cdef inline bint taps_of(
     return first[0] <= last[0]
 
 
+cdef inline int64_t padding_in_front(const Axis* axis, const Tile* tile) noexcept nogil:
+    """Elements of a line in front of a tile's columns, where it begins with the first window's first tap."""
+    return (tile.begin - window_start(axis, tile.first)) * tile.block
+
+
+cdef inline int64_t place_of_tile(const Geometry* g, const Item* item, const Tile* tile, int64_t h) noexcept nogil:
+    """Where the windows of a tile, in row `h` of an item's slice, stand among the results."""
+    cdef int64_t row = (item.plane * g.axes[0].pooled + item.d) * g.axes[1].pooled + h
+    return (row * g.axes[2].pooled + tile.first) * g.inner + tile.channel
+
+
 cdef inline void put_lanes(
     char* to, const void* lanes, int64_t count, int64_t block, int64_t inner, size_t width, bint past_cache,
 ) noexcept nogil:
