@@ -1,9 +1,13 @@
 """What the fuzzer calls: the kernels as the native ops call them, on a window, a shape and indices made from bytes.
 
 Every buffer has its exact size, so that a sanitizer sees any step past it. Each job runs twice, over memory that held
-other bytes before: what differs was not written. Where elements are only moved, a plain loop says what must come out.
+other bytes before: what differs was not written. A plain loop says what must come out: of elements that are only moved
+always, of those that are compared or added where they are float32 and few.
 What the geometry refuses, or what is too large to be quick, ends there.
 """
+from itertools import product
+from math import isnan
+
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, memset
@@ -15,12 +19,15 @@ from kpool.kernels.driver cimport (
 )
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport (
-    MAX_RANK, Geometry, Problem, Window, check_offsets, check_window, move_geometry, pool_geometry, unpool_geometry,
+    MAX_RANK, Axis, Geometry, Problem, Window, check_offsets, check_window, move_geometry, pool_geometry, unpool_geometry,
     unpooled_shape, window_start,
 )
 from kpool.kernels.table cimport AveragePool, MaxPool, Move, Place
 
 cdef int64_t MOST_ELEMENTS = 1 << 15
+# Of windows with their elements, that a plain loop goes through.
+cdef int64_t MOST_PAIRS = 1 << 11
+FEW = [0.0, 1.0, -1.0, 2.0, -3.0, float("inf"), -float("inf"), float("nan")]
 # The larger jobs go past the cache.
 driver.set_cache_size(1 << 17)
 
@@ -119,6 +126,17 @@ cdef class Case:
             memcpy(buffer.data + i, &word, min(8, buffer.size - i))
         return buffer
 
+    cdef Buffer numbers(self, int64_t count, bint special):
+        """Whole numbers of float32 whose sums are exact, infinities and NaN among them if special; else just bytes."""
+        cdef Buffer buffer
+        cdef int64_t i
+        if self.element != Element.FLOAT32:
+            return self.noise(count, self.width)
+        buffer = Buffer(count * 4)
+        for i in range(count):
+            (<float*> buffer.data)[i] = FEW[self.random() % (len(FEW) if special else 5)]
+        return buffer
+
     cdef bint lay(self, bint unpooling, bint known=True) noexcept:
         """Find the geometry; whether there is one, of a size to be tried."""
         cdef Problem problem
@@ -189,6 +207,43 @@ cdef class Case:
             number = (self.byte() * 256 + self.byte()) % self.pooled
             self.set_index(indices, number, self.size(200))
         return indices
+
+    cdef bint can_tell(self) noexcept:
+        """Whether a plain loop says what must come out."""
+        return self.element == Element.FLOAT32 and self.pooled * self.g.taps <= MOST_PAIRS
+
+    def pairs(self, bint with_padding=False):
+        """Each window's number, how many taps count for its average, and its elements with their taps' numbers."""
+        cdef Axis axis
+        cdef int64_t inner = self.g.inner, o, start, taps, outer, channel
+        cdef int64_t number = 0, place, tap, i
+        axes = []
+        for i in range(MAX_RANK):
+            axis = self.g.axes[i]
+            windows = []
+            for o in range(axis.pooled):
+                start, taps, reach = window_start(&axis, o), axis.taps, axis.size
+                if axis.adaptive:
+                    taps = ((o + 1) * axis.size + axis.pooled - 1) // axis.pooled - start
+                elif with_padding:
+                    reach += axis.after
+                spots = [(k, start + k * axis.dilation) for k in range(taps)]
+                windows.append((sum(at < reach and (at >= 0 or with_padding) for _, at in spots),
+                                [(k, at) for k, at in spots if 0 <= at < axis.size]))
+            axes.append(windows)
+        for outer in range(self.g.outer):
+            for window in product(*axes):
+                elements = []
+                for places in product(*[spots for _, spots in window]):
+                    place, tap = outer, 0
+                    for i in range(MAX_RANK):
+                        tap = tap * self.g.axes[i].taps + places[i][0]
+                        place = place * self.g.axes[i].size + places[i][1]
+                    elements.append((tap, place))
+                count = window[0][0] * window[1][0] * window[2][0]
+                for channel in range(inner):
+                    yield number, count, [(tap, place * inner + channel) for tap, place in elements]
+                    number += 1
 
     cdef int64_t first_bad(self, Buffer indices) noexcept:
         cdef int64_t number
@@ -280,11 +335,11 @@ def max_pool_backward(data):
     cdef Buffer gradients, offsets, outputs
     cdef Problem problem
     cdef Place job
-    cdef int64_t number, most
+    cdef int64_t number, most, tap, place
     if not case.lay(False) or not check_offsets(&case.g, &problem):
         return
     most = min(256, case.g.taps + case.byte())
-    gradients, offsets = case.noise(case.pooled, case.width), case.noise(case.pooled, 1)
+    gradients, offsets = case.numbers(case.pooled, False), case.noise(case.pooled, 1)
     for number in range(case.pooled):
         offsets.data[number] = <char> (<uint8_t> offsets.data[number] % most)
     results = []
@@ -296,15 +351,24 @@ def max_pool_backward(data):
             run_max_pool_backward(&job)
         results.append(outputs)
     assert results[0] == results[1], "some of the outputs were not written"
+    if case.can_tell():
+        expected = [0.0] * case.unpooled
+        for number, _, elements in case.pairs():
+            for tap, place in elements:
+                if tap == <uint8_t> offsets.data[number]:
+                    expected[place] += (<float*> gradients.data)[number]
+        for number in range(case.unpooled):
+            assert (<float*> outputs.data)[number] == expected[number], "a gradient was not where its offset says"
 
 
 cdef average(Case case, bint backward):
     cdef Buffer inputs, outputs
     cdef AveragePool job
-    cdef int64_t flags = case.byte()
+    cdef int64_t flags = case.byte(), number, count, place
+    cdef double share, value, all_of_it
     if not case.lay(False):
         return
-    inputs = case.noise(case.pooled if backward else case.unpooled, case.width)
+    inputs = case.numbers(case.pooled if backward else case.unpooled, False)
     results = []
     for fill in (0, 255):
         outputs = Buffer((case.unpooled if backward else case.pooled) * case.width, fill)
@@ -317,6 +381,22 @@ cdef average(Case case, bint backward):
                 run_average_pool(&job)
         results.append(outputs)
     assert results[0] == results[1], "some of the outputs were not written"
+    if not case.can_tell():
+        return
+    sums, sizes = [0.0] * case.unpooled, [0.0] * case.unpooled
+    for number, count, elements in case.pairs(flags & 1):
+        share = flags // 2 or count
+        if backward:
+            for _, place in elements:
+                sums[place] += (<float*> inputs.data)[number] / share
+                sizes[place] += abs((<float*> inputs.data)[number] / share)
+        else:
+            all_of_it = sum([(<float*> inputs.data)[<int64_t> place] for _, place in elements])
+            assert (<float*> outputs.data)[number] == <float> all_of_it / <float> share, "an average is another"
+    if backward:
+        for number in range(case.unpooled):
+            value = (<float*> outputs.data)[number]
+            assert abs(value - sums[number]) <= 1e-5 * sizes[number], "a gradient is another"
 
 
 def average_pool_backward(data):
@@ -335,10 +415,11 @@ def max_pool(data):
     cdef Buffer inputs, outputs, indices, offsets
     cdef Problem problem
     cdef MaxPool job
-    cdef int64_t number, index
+    cdef int64_t number, index, place
+    cdef float value, best
     if not case.lay(False):
         return
-    inputs = case.noise(case.unpooled, case.width)
+    inputs = case.numbers(case.unpooled, True)
     results = []
     for fill in (0, 255):
         outputs, indices = Buffer(case.pooled * case.width, fill), Buffer(case.pooled * (8 if case.wide else 4), fill)
@@ -356,6 +437,16 @@ def max_pool(data):
         assert 0 <= index < case.g.plane, index
         assert memcmp(outputs.data + number * case.width, inputs.data + case.place(number, index) * case.width,
                       case.width) == 0, "the index names another element"
+    if case.can_tell():
+        for number, _, elements in case.pairs():
+            tap, winner = elements[0]
+            best = (<float*> inputs.data)[<int64_t> winner]
+            for other, place in elements:
+                value = (<float*> inputs.data)[place]
+                if value > best or (isnan(value) and not isnan(best)):
+                    tap, winner, best = other, place, value
+            assert case.place(number, case.index(indices, number)) == winner, "another element is the first maximum"
+            assert job.offsets == NULL or <uint8_t> offsets.data[number] == tap, "another tap is the first maximum"
 
 
 TARGETS = {function.__name__: function for function in (
