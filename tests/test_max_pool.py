@@ -69,6 +69,33 @@ def test_more_taps_than_the_elements_can_count(dtype, size):
         same_bits(max_pool(x, size, 1), values)
 
 
+@pytest.mark.parametrize("size", [(4, 2, 41), (4, 41, 3), (7, 3, 47), (3, 5, 55)])
+def test_winners_at_the_corners_of_rows(size):
+    """Sizes whose reciprocals are rounded down: n * (1 / 41) is below 1 for n = 41."""
+    places = np.array([(d, h, w) for d in range(size[0]) for h in {0, size[1] - 1} for w in {0, size[2] - 1}])
+    # One more than a window, which would be one long row otherwise.
+    larger = [n + 1 for n in size]
+    x = np.zeros((len(places), *larger, 1), "float32")
+    x[np.arange(len(places)), *places.T] = 1
+    indices = max_pool(x, size, return_indices=True)[1]
+    assert np.ravel(indices).tolist() == np.ravel_multi_index(places.T, larger).tolist()
+
+
+@pytest.mark.parametrize("index_dtype", ["int32", "int64"])
+def test_winner_whose_tap_float32_does_not_hold(index_dtype):
+    x = np.zeros((1, 2100000, 4, 1), "uint8")
+    x[0, 2097152, 2] = 1
+    indices = max_pool(x, (2100000, 3), return_indices=True, index_dtype=index_dtype)[1]
+    assert np.ravel(indices).tolist() == [2097152 * 4 + 2]
+
+
+def test_dilated_window_of_many_taps():
+    x = np.zeros((1, 5, 5, 239999, 1), "uint8")
+    x[0, 2, 4, 17 * 2] = 1
+    indices = max_pool(x, (3, 3, 120000), dilation_rate=2, return_indices=True)[1]
+    assert np.ravel(indices).tolist() == [(2 * 5 + 4) * 239999 + 17 * 2]
+
+
 @pytest.mark.parametrize("channels", CHANNELS)
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_every_number_of_lanes(channels, data_format, rng):

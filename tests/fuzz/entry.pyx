@@ -19,8 +19,8 @@ from kpool.kernels.driver cimport (
 )
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport (
-    MAX_RANK, Axis, Geometry, Problem, Window, check_offsets, check_window, move_geometry, pool_geometry, unpool_geometry,
-    unpooled_shape, window_start,
+    MAX_RANK, Axis, Geometry, Problem, Window, check_offsets, check_window, move_geometry, pool_geometry,
+    unpool_geometry, unpooled_shape, window_start,
 )
 from kpool.kernels.table cimport AveragePool, MaxPool, Move, Place
 
