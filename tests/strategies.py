@@ -16,6 +16,8 @@ def poolings(draw):
     rank = draw(st.integers(1, 3))
     most = {1: 24, 2: 9, 3: 5}[rank]
     axes = [draw(axis_arguments(most)) for _ in range(rank)]
+    if draw(st.integers(0, 3)) == 0:
+        axes[draw(st.integers(0, rank - 1))] = draw(long_axis_arguments())
     same = draw(st.booleans())
     spatial, pool_size, strides, dilation, padding = zip(*axes, strict=True)
     ceil_mode = draw(st.booleans())
@@ -37,7 +39,7 @@ def poolings(draw):
         dilation,
         ceil_mode,
     )
-    batch, channels = draw(st.integers(1, 2)), draw(st.sampled_from([1, 2, 3, 8, 9, 19]))
+    batch, channels = draw(st.integers(1, 2)), draw(st.sampled_from([1, 2, 3, 8, 9, 19, 63, 130]))
     shape = (batch, channels, *spatial) if channels_first else (batch, *spatial, channels)
     oracle = Pooling(spatial, pool_size, strides, None if padding == "valid" else padding, dilation, ceil_mode)
     return window, oracle, shape, channels_first
@@ -47,6 +49,14 @@ def poolings(draw):
 def axis_arguments(draw, most):
     size, taps = draw(st.integers(1, most)), draw(st.integers(1, 5))
     pair = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    return size, taps, draw(st.integers(1, 4)), draw(st.integers(1, 3)), pair
+
+
+@st.composite
+def long_axis_arguments(draw):
+    """A window of as many taps as make it wide or tall, for kernels that then share the work of neighbours."""
+    size, taps = draw(st.integers(8, 140)), draw(st.integers(8, 70))
+    pair = draw(st.tuples(st.integers(0, 40), st.integers(0, 40)))
     return size, taps, draw(st.integers(1, 4)), draw(st.integers(1, 3)), pair
 
 
