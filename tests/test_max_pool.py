@@ -200,6 +200,28 @@ def test_gradient_on_both_sides_of_255_elements(pool_size, rng):
     same_bits(tape.gradient(outputs, tensor, gradients).numpy(), oracle.max_pool_backward(x, gradients))
 
 
+@pytest.mark.parametrize("spatial", [(5, 2), (2, 5)])
+def test_gradient_of_a_dilated_window_that_skips_the_input(spatial, rng):
+    """One window with as many elements as its stride, most of them in the padding: none is on the first column."""
+    short = spatial.index(2)
+    size, dilation = [1, 1], [1, 1]
+    size[short], dilation[short] = 3, 2
+    padding = [(1, 2) if axis == short else (0, 0) for axis in (0, 1)]
+    oracle = Pooling(spatial, size, size, padding, dilation)
+    for channels in (1, 3, 37):
+        x = rng.normal(size=(3, *spatial, channels)).astype("float32")
+        gradients = rng.integers(1, 9, oracle.max_pool(x)[0].shape).astype("float32")
+        tensor = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(tensor)
+            outputs = max_pool(tensor, size, size, padding, dilation_rate=dilation)
+        # What is not written would be what lay there before.
+        before = [tf.fill(x.shape, 9.0) for _ in range(20)]
+        del before
+        actual = tape.gradient(outputs, tensor, tf.constant(gradients))
+        same_bits(actual.numpy(), oracle.max_pool_backward(x, gradients))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_sums_are_rounded_once(dtype):
     """One winner for many windows: the sum in float32, rounded to the half type at the end."""
