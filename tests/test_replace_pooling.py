@@ -168,13 +168,15 @@ def test_formats_policies_and_casts_are_kept():
     keras.config.set_image_data_format("channels_last")
     keras.config.set_dtype_policy("mixed_bfloat16")
     copy = kpool.replace_pooling(model, verbose=False)
+    inputs = np.zeros((1, 8, 8, 8), "float16")
     for layer in layers:
         again = copy.get_layer(layer.name)
         assert again.dtype_policy.name == layer.dtype_policy.name
+        # Of what they compute: what Keras announces for a layer that does not cast differs between its versions.
+        assert again(inputs).dtype == layer(inputs).dtype
         for attribute in ("data_format", "autocast", "trainable"):
             assert getattr(again, attribute) == getattr(layer, attribute)
     assert copy.dtype_policy.name == model.dtype_policy.name == "float32"
-    assert copy.get_layer("half").output.dtype == copy.get_layer("plain").output.dtype == "float16"
     assert copy.outputs[0].dtype == model.outputs[0].dtype
 
 
