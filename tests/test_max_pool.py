@@ -200,6 +200,21 @@ def test_gradient_on_both_sides_of_255_elements(pool_size, rng):
     same_bits(tape.gradient(outputs, tensor, gradients).numpy(), oracle.max_pool_backward(x, gradients))
 
 
+@pytest.mark.parametrize("dilation", [(1, 1, 2), (1, 2, 1), (2, 1, 1), (2, 3, 2)])
+def test_gradient_of_dilated_windows_of_three_axes(dilation, rng):
+    """Rows between the taps of one slice are not those of another."""
+    oracle = Pooling((5, 8, 6), (2, 3, 2), (1, 1, 1), None, dilation)
+    for channels in (1, 3, 19):
+        x = rng.normal(size=(2, 5, 8, 6, channels)).astype("float32")
+        gradients = rng.integers(-3, 4, oracle.max_pool(x)[0].shape).astype("float32")
+        tensor = tf.constant(x)
+        with tf.GradientTape() as tape:
+            tape.watch(tensor)
+            outputs = max_pool(tensor, (2, 3, 2), 1, dilation_rate=dilation)
+        actual = tape.gradient(outputs, tensor, tf.constant(gradients))
+        same_bits(actual.numpy(), oracle.max_pool_backward(x, gradients))
+
+
 @pytest.mark.parametrize("spatial", [(5, 2), (2, 5)])
 def test_gradient_of_a_dilated_window_that_skips_the_input(spatial, rng):
     """One window with as many elements as its stride, most of them in the padding: none is on the first column."""

@@ -259,6 +259,19 @@ def test_averages_without_elements():
     assert average_backward(shape, shape, **small).shape == average(image(*shape), **small).shape == shape
 
 
+@pytest.mark.parametrize("channels", [1, 37])
+def test_offsets_that_lie_in_the_padding_reach_nothing(channels):
+    """Neither the end of the row in front of theirs nor the beginning of the one behind."""
+    attributes = window((1, 3), (1, 3), padding=((0, 0), (1, 1)))
+    size = tf.constant((1, 4, 4, channels), tf.int64)
+    for offset in range(3):
+        offsets = tf.fill((1, 4, 2, channels), tf.constant(offset, tf.uint8))
+        result = ops.kpool_max_pool_backward(tf.ones(offsets.shape), offsets, size, **attributes)
+        expected = np.zeros((1, 4, 4, channels))
+        expected[:, :, [at for at in (offset - 1, offset + 2) if 0 <= at < 4]] = 1
+        np.testing.assert_array_equal(result, expected)
+
+
 def test_offsets_of_no_window_reach_nothing():
     offsets = tf.fill((1, 2, 2, 1), tf.constant(200, tf.uint8))
     result = ops.kpool_max_pool_backward(tf.ones((1, 2, 2, 1)), offsets, tf.constant((1, 4, 4, 1), tf.int64), **WINDOW)
