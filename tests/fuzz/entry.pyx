@@ -210,7 +210,8 @@ cdef class Case:
 
     cdef bint can_tell(self) noexcept:
         """Whether a plain loop says what must come out."""
-        return self.element == Element.FLOAT32 and self.pooled * self.g.taps <= MOST_PAIRS
+        # Without elements axes can be too long to walk.
+        return self.element == Element.FLOAT32 and 0 < self.pooled and self.pooled * self.g.taps <= MOST_PAIRS
 
     def pairs(self, bint with_padding=False):
         """Each window's number, how many taps count for its average, and its elements with their taps' numbers."""
