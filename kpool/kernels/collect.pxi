@@ -1,7 +1,8 @@
 # Collecting what stands where indices point, window by window: the gradient of unpooling, for many channels.
 #
 # Each window reads its own elements in order and keeps those that its indices name. As in unpooling, an index that
-# does not lie in its own window is not met; those that were met are counted, and if any is missing, the caller gathers.
+# does not lie in its own window is not met; those that were met are counted, and if any is missing, the caller gathers,
+# over what was left in its place.
 
 
 cdef void collect(
@@ -34,7 +35,6 @@ cdef void collect_tile(
     cdef int64_t last[MAX_RANK]
     valid_taps(&g.axes[0], window[0], &first[0], &last[0])
     valid_taps(&g.axes[1], window[1], &first[1], &last[1])
-    memset(line, 0, (tile.last - tile.first + 1) * tile.block * sizeof(line[0]))
     while o <= tile.last:
         windows = alike_windows(axis, o, tile.last)
         valid_taps(axis, o, &first[2], &last[2])

@@ -40,9 +40,13 @@ cdef extern from *:
     #else
     static int kp_usable_levels(void) { return 1; }
     #endif
+    static int64_t kp_detours;
+    static inline void kp_note_detour(void) { __atomic_fetch_add(&kp_detours, 1, __ATOMIC_RELAXED); }
     """
     double last_level_cache "kp_last_level_cache" () noexcept nogil
     int usable_levels "kp_usable_levels" () noexcept nogil
+    int64_t detours_made "kp_detours"
+    void note_detour "kp_note_detour" () noexcept nogil
 
 cdef enum:
     ENOUGH_ITEMS = 64       # to keep any pool busy
@@ -74,6 +78,11 @@ def set_cache_size(double size):
     """Take the last level of cache to have so many bytes; 0 for what the system says. For tests and measurements."""
     global cache_size
     cache_size = size if size > 0 else last_level_cache()
+
+
+def detours():
+    """How many jobs had to follow indices, since asking windows did not meet them all. For tests and measurements."""
+    return detours_made
 
 
 def level():
@@ -190,6 +199,14 @@ cdef Place place_of(const Move* job) noexcept nogil:
                  key_width=8 if job.wide_indices else 4, added=False, outputs=job.outputs, past_cache=False, found=0)
 
 
+cdef bint all_met(const Place* place) noexcept nogil:
+    cdef const Geometry* g = &place.geometry
+    if place.found == g.outer * g.inner * g.windows:
+        return True
+    note_detour()
+    return False
+
+
 cdef bint asking_pays(const Move* job) noexcept nogil:
     """Whether the indices can name every place, and asking all taps of all windows costs less than following them."""
     cdef const Geometry* g = &job.geometry
@@ -203,7 +220,7 @@ cdef void run_scatter_last(Move* job) noexcept nogil:
     if asking_pays(job):
         place = place_of(job)
         run_place(&place)
-        if place.found == g.outer * g.inner * g.windows:
+        if all_met(&place):
             return
     run_move(kernels.scatter_last, job)
 
@@ -222,7 +239,7 @@ cdef bint collected(const Move* job) noexcept nogil:
     place.blocks = channel_blocks(rows, g.inner)
     place.past_cache = is_past_cache(g, job.element)
     run(kernels.collect_back, &place, g, rows * place.blocks, traffic(g, element_size(job.element)))
-    return place.found == g.outer * g.inner * g.windows
+    return all_met(&place)
 
 
 cdef void run_gather(Move* job) noexcept nogil:

@@ -1,0 +1,59 @@
+"""Indices that lie in their own windows are met by asking the windows; others are followed, with the same result."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import hostile, same_bits
+from reference import Pooling
+
+from kpool.kernels import driver
+from kpool.ops import max_pool, max_unpool
+
+# Where some rows and columns belong to several windows, to one, or to none.
+WINDOWS = {
+    "disjoint": ((2, 2), (2, 2), "valid", (1, 1)),
+    "overlapping": ((3, 3), (2, 2), ((1, 1), (1, 0)), (1, 1)),
+    "gaps": ((2, 1), (3, 3), "valid", (1, 1)),
+    "dilated": ((2, 3), (2, 1), "valid", (2, 3)),
+    "one column": ((3, 11), (1, 11), "valid", (1, 1)),
+}
+PADDING = {"valid": None}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+@pytest.mark.parametrize(("dtype", "index_dtype"), [("float32", "int32"), ("float16", "int64"), ("uint8", "int32")])
+def test_indices_of_pooling_are_met(name, data_format, dtype, index_dtype, rng):
+    size, strides, padding, dilation = WINDOWS[name]
+    for shape, channels in product([(2, 9, 11), (1, 40, 70)], [1, 3, 17, 40, 70]):
+        x = hostile(rng, (*shape, channels), dtype)
+        x = np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
+        arguments = (size, strides, padding, data_format)
+        values, indices = max_pool(x, *arguments, dilation_rate=dilation, return_indices=True, index_dtype=index_dtype)
+        oracle = Pooling(shape[1:], size, strides, PADDING.get(padding, padding), dilation)
+        first = data_format == "channels_first"
+        before = driver.detours()
+        values = tf.constant(values)
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            unpooled = max_unpool(values, indices, *arguments, dilation_rate=dilation, output_size=shape[1:])
+        same_bits(unpooled.numpy(), oracle.scatter(values.numpy(), np.asarray(indices), first))
+        if dtype != "uint8":
+            same_bits(
+                tape.gradient(unpooled, values, tf.constant(x)).numpy(), oracle.gather(x, np.asarray(indices), first)
+            )
+        assert driver.detours() == before
+
+
+@pytest.mark.parametrize("channels", [17, 40])
+def test_an_index_of_another_window_is_followed(channels):
+    indices = np.zeros((1, 2, 2, channels), "int32")
+    indices[0, 1] = 15
+    indices[0, 0, 1, -1] = 1
+    values = np.arange(4 * channels, dtype="float32").reshape(indices.shape)
+    oracle = Pooling((4, 4), (2, 2), (2, 2))
+    before = driver.detours()
+    same_bits(max_unpool(values, indices, 2), oracle.scatter(values, indices))
+    assert driver.detours() == before + 1
