@@ -1,5 +1,8 @@
 # The loop that adds up listed elements, in float32 for all but float64.
 
+cdef enum:
+    WIDENED = 256       # halves that are converted at a time
+
 
 cdef inline void add(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
@@ -87,6 +90,32 @@ cdef inline void add_stepping(
         add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, sources, False, False)
 
 
+cdef void add_halves(
+    f32_r sums, f16_r x, const int64_t* offsets, int sources, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
+    bint first, bint apart,
+) noexcept nogil:
+    """The same for float16 side by side, which is converted in pieces."""
+    cdef float floats[SOURCES * WIDENED]
+    cdef int64_t places[SOURCES]
+    cdef Py_ssize_t o, begin, count
+    cdef size_t ahead = read_ahead(windows, shift, lanes) * sizeof(x[0])
+    cdef int i
+    for i in range(sources):
+        places[i] = i * WIDENED
+    for o in range(windows):
+        for i in range(sources):
+            fetch(x + offsets[i], ahead)
+        begin = 0
+        while begin < lanes:
+            count = min(lanes - begin, <Py_ssize_t> WIDENED)
+            for i in range(sources):
+                floats_from_halves(floats + places[i], x + offsets[i] + begin, count)
+            add_stepping[f32_r, f32_r](sums + begin, floats, places, 1, 0, count, 1, sources, first, apart)
+            begin += count
+        sums += lanes
+        x += shift
+
+
 cdef void add_list(
     Sum sums, RealVec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
     Py_ssize_t step, bint apart,
@@ -98,7 +127,9 @@ cdef void add_list(
     cdef int i = 0, sources
     while i < list.count:
         sources = min(list.sources, list.count - i)
-        if step == 1:
+        if RealVec is f16_r and step == 1:
+            add_halves(<f32_r> sums, x, list.offsets + i, sources, windows, shift, lanes, not started, apart)
+        elif step == 1:
             add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, 1, sources, not started, apart)
         elif step == 2:
             add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, 2, sources, not started, apart)

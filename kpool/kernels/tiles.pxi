@@ -252,10 +252,10 @@ cdef inline void put_line(
         # A line of float32 can be twice as long as one of halves.
         while columns > 0:
             count = min(columns, LINE // block)
-            for j in range(count * block):
-                if Moved is f16_r:
-                    halves[j] = half_from_float(sums[j])
-                else:
+            if Moved is f16_r:
+                halves_from_floats(halves, sums, count * block)
+            else:
+                for j in range(count * block):
                     halves[j] = bfloat_from_float(sums[j])
             put_lanes(<char*> outputs, halves, count, block, inner, 2, past_cache)
             outputs += count * inner
