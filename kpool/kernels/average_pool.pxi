@@ -25,22 +25,23 @@ cdef inline int64_t alike_until(const AveragePool* job, int64_t o, int64_t end) 
     return o + alike_windows(axis, o, end - 1)
 
 
+cdef inline void divide_by(Sum sums, double divisor, Py_ssize_t count) noexcept nogil:
+    cdef float narrow = <float> divisor
+    cdef Py_ssize_t j
+    for j in range(count):
+        if Sum is f32_r:
+            sums[j] = sums[j] / narrow
+        else:
+            sums[j] = sums[j] / divisor
+
+
 cdef inline void divide(Sum sums, const AveragePool* job, const Tile* tile, int64_t* window) noexcept nogil:
     """From the sums of a tile's windows to their averages."""
     cdef int64_t end
-    cdef double divisor
-    cdef float narrow
-    cdef Py_ssize_t j
     window[2] = tile.first
     while window[2] <= tile.last:
         end = alike_until(job, window[2], tile.last + 1)
-        divisor = divisor_of(job, window)
-        narrow = <float> divisor
-        for j in range((end - window[2]) * tile.block):
-            if Sum is f32_r:
-                sums[j] = sums[j] / narrow
-            else:
-                sums[j] = sums[j] / divisor
+        divide_by[Sum](sums, divisor_of(job, window), (end - window[2]) * tile.block)
         sums += (end - window[2]) * tile.block
         window[2] = end
 
@@ -66,6 +67,11 @@ cdef inline bint next_rows(
         return False
     end_list(rows)
     return True
+
+
+cdef inline bint sums_are_direct(const Geometry* g) noexcept nogil:
+    """Whether each column of a window is few enough rows to be summed at once."""
+    return not is_wide(&g.axes[2]) and g.taps <= SOURCES * g.axes[2].taps
 
 
 cdef void sum_directly(
@@ -201,7 +207,7 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
-                if not is_wide(axis) and g.taps <= SOURCES * axis.taps and direct_pays(g, tile.block, axis.taps):
+                if sums_are_direct(g) and direct_pays(g, tile.block, axis.taps):
                     sum_directly[RealVec, Sum](plane, x_end, sums + gathered, g, &tile, window)
                 else:
                     sum_by_lines[RealVec, Sum](plane, columns, sums + gathered, g, &tile, window)
@@ -220,6 +226,8 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
 cdef void average_some(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
     if job.rows > 1:
         average_groups[RealVec, Sum](outputs, sums, job, begin, end)
+    elif rows_are_short(&job.geometry, 0) and sums_are_direct(&job.geometry):
+        average_short_rows[RealVec, Sum](outputs, sums, job, begin, end)
     else:
         average_items[RealVec, Sum](outputs, sums, job, begin, end)
 

@@ -7,9 +7,12 @@ cdef inline void add_shares(RealVec x, Sum sums, double count_of_taps, Py_ssize_
     """Add to the sums what some windows have to give each of their elements. Called with a literal for `first`."""
     cdef Py_ssize_t j
     cdef float divisor = <float> count_of_taps
+    cdef float floats[LINE]
+    if RealVec is f16_r:
+        floats_from_halves(floats, x, count)
     for j in range(count):
         if RealVec is f16_r:
-            sums[j] = (0 if first else sums[j]) + float_from_half(x[j]) / divisor
+            sums[j] = (0 if first else sums[j]) + floats[j] / divisor
         elif RealVec is bf16_r:
             sums[j] = (0 if first else sums[j]) + float_from_bfloat(x[j]) / divisor
         elif RealVec is f32_r:
@@ -171,14 +174,23 @@ cdef void average_items_backward(
         finish_puts()
 
 
+cdef void average_some_backward(
+    RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end,
+) noexcept nogil:
+    if planes_are_small(&job.geometry):
+        average_planes_backward[RealVec, Sum](outputs, lines, job, begin, end)
+    else:
+        average_items_backward[RealVec, Sum](outputs, lines, job, begin, end)
+
+
 cdef void average_pool_backward(const void* argument, int64_t begin, int64_t end) noexcept nogil:
     cdef const AveragePool* job = <const AveragePool*> argument
-    cdef double lines[2 * LINE]
+    cdef double lines[2 * LINE + SPARE]
     if job.element == Element.FLOAT16:
-        average_items_backward[f16_r, f32_r](<f16_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some_backward[f16_r, f32_r](<f16_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.BFLOAT16:
-        average_items_backward[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some_backward[bf16_r, f32_r](<bf16_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.FLOAT32:
-        average_items_backward[f32_r, f32_r](<f32_r> job.outputs, <f32_r> lines, job, begin, end)
+        average_some_backward[f32_r, f32_r](<f32_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.FLOAT64:
-        average_items_backward[f64_r, f64_r](<f64_r> job.outputs, <f64_r> lines, job, begin, end)
+        average_some_backward[f64_r, f64_r](<f64_r> job.outputs, <f64_r> lines, job, begin, end)

@@ -19,6 +19,7 @@ from kpool.kernels.table cimport (
     ROWS_TOGETHER, WIDEST, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place,
 )
 
+include "halves.pxi"
 include "tiles.pxi"
 include "taps.pxi"
 include "max_pool_indices.pxi"
@@ -27,6 +28,8 @@ include "max_pool_direct.pxi"
 include "max_pool_lines.pxi"
 include "max_pool_doubling.pxi"
 include "max_pool_groups.pxi"
+include "short_rows.pxi"
+include "max_pool_short_rows.pxi"
 include "max_pool.pxi"
 include "place.pxi"
 include "collect.pxi"
@@ -34,7 +37,9 @@ include "average_pool_sums.pxi"
 include "average_pool_runs.pxi"
 include "average_pool.pxi"
 include "average_pool_groups.pxi"
+include "average_pool_short_rows.pxi"
 include "average_pool_backward.pxi"
+include "average_pool_backward_planes.pxi"
 include "move.pxi"
 
 cdef Kernels kernels = Kernels(

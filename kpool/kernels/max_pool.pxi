@@ -58,6 +58,8 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
 cdef void pool_some(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
     if job.rows > 1:
         pool_groups[Vec, Tap](x, taps, job, begin, end)
+    elif rows_are_short(&job.geometry, FEW_ELEMENTS):
+        pool_short_rows[Vec, Tap](x, taps, job, begin, end)
     else:
         pool_items[Vec, Tap](x, taps, job, begin, end)
 

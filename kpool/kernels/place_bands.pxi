@@ -1,5 +1,5 @@
 # Putting elements back where there are few channels: band by band, as many rows as a line holds, into which the windows
-# above it scatter one by one.
+# above it scatter one by one. Of small planes a line holds several.
 
 cdef struct Band:
     int64_t plane
@@ -46,6 +46,18 @@ cdef inline void find_positions(TapTable* table, const Geometry* g, const int64_
                 tap += 1
 
 
+cdef inline void drop(Moved line, int64_t at, Moved element) noexcept nogil:
+    """Put an element into a line, or add it to what is there."""
+    if Moved is f16_r:
+        (<f32_r> line)[at] += float_from_half(element[0])
+    elif Moved is bf16_r:
+        (<f32_r> line)[at] += float_from_bfloat(element[0])
+    elif Moved is f32_r or Moved is f64_r:
+        line[at] += element[0]
+    else:
+        line[at] = element[0]
+
+
 cdef inline int64_t scatter(
     Moved line, Moved elements, Key keys, const TapTable* table, int64_t origin, int64_t step, int64_t size,
     Py_ssize_t windows, Py_ssize_t inner,
@@ -65,15 +77,7 @@ cdef inline int64_t scatter(
             if <uint64_t> at >= <uint64_t> size:
                 continue
             found += 1
-            at = at * inner + c
-            if Moved is f16_r:
-                (<f32_r> line)[at] += float_from_half(elements[c])
-            elif Moved is bf16_r:
-                (<f32_r> line)[at] += float_from_bfloat(elements[c])
-            elif Moved is f32_r or Moved is f64_r:
-                line[at] += elements[c]
-            else:
-                line[at] = elements[c]
+            drop[Moved](line, at * inner + c, elements + c)
         elements += inner
         keys += inner
         if Key is u8_r:
@@ -134,6 +138,69 @@ cdef int64_t fill_band(Moved line, Key keys, TapTable* table, const Place* job, 
     return found
 
 
+cdef inline bint windows_known_at_once(Key keys, const Geometry* g) noexcept nogil:
+    """Whether one table says for all windows of a plane where their elements lie. `keys` is there for its type."""
+    if Key is u8_r:
+        return all_whole(g)
+    else:
+        return True
+
+
+cdef void find_window_origins(int32_t* origins, const Geometry* g) noexcept nogil:
+    """The positions of the first elements of a plane's windows, all of them whole."""
+    cdef int64_t od, oh, ow, row
+    for od in range(g.axes[0].pooled):
+        for oh in range(g.axes[1].pooled):
+            row = od * g.axes[0].stride * g.axes[1].size + oh * g.axes[1].stride
+            for ow in range(g.axes[2].pooled):
+                origins[0] = <int32_t> (row * g.axes[2].size + ow * g.axes[2].stride)
+                origins += 1
+
+
+cdef inline int64_t scatter_plane(
+    Moved line, Moved elements, Key keys, const TapTable* table, const int32_t* origins, const Geometry* g,
+    Py_ssize_t inner,
+) noexcept nogil:
+    """Send all elements of a plane to it, and return how many belong there. Called with a literal for 1 channel."""
+    cdef Py_ssize_t o, c
+    cdef int64_t at, found = 0
+    for o in range(g.windows):
+        for c in range(inner):
+            if Key is u8_r:
+                at = origins[o] + table.positions[keys[c]]
+            else:
+                at = keys[c]
+            if <uint64_t> at >= <uint64_t> g.plane:
+                continue
+            found += 1
+            drop[Moved](line, at * inner + c, elements + c)
+        elements += inner
+        keys += inner
+    return found
+
+
+cdef int64_t fill_planes(
+    Moved line, Key keys, const TapTable* table, const int32_t* origins, const Place* job, int64_t plane, int64_t planes,
+) noexcept nogil:
+    """Put into a line what some planes have to hold, and return how many elements that were."""
+    cdef const Geometry* g = &job.geometry
+    cdef int64_t number, at, size = g.plane * g.inner, found = 0
+    cdef Key all_keys = <Key> job.keys
+    cdef Moved elements = <Moved> job.inputs
+    memset(line, 0, planes * size * (sizeof(float) if Moved is f16_r or Moved is bf16_r else sizeof(line[0])))
+    for number in range(planes):
+        at = (plane + number) * g.windows * g.inner
+        if g.inner == 1:
+            found += scatter_plane[Moved, Key](line, elements + at, all_keys + at, table, origins, g, 1)
+        else:
+            found += scatter_plane[Moved, Key](line, elements + at, all_keys + at, table, origins, g, g.inner)
+        if Moved is f16_r or Moved is bf16_r:
+            line = <Moved> (<f32_r> line + size)
+        else:
+            line += size
+    return found
+
+
 cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items, and return how many elements were met. `keys` is there for its type."""
     cdef const Geometry* g = &job.geometry
@@ -141,7 +208,10 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
     cdef uint64_t line[LINE]
     cdef TapTable table
     cdef int64_t capacity = <int64_t> sizeof(line) // <int64_t> max(sizeof(outputs[0]), sizeof(float)) // g.inner
-    cdef int64_t number = begin, position, found = 0
+    cdef int64_t number = begin, position, planes = 0, found = 0
+    cdef int64_t plane_rows = g.axes[0].size * g.axes[1].size
+    cdef int32_t origins[2 * LINE]
+    cdef int64_t first_window[MAX_RANK]
     cdef Item item
     cdef Band band
     cdef int tap
@@ -149,9 +219,22 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
         memset(&table, 0xFF, sizeof(table))
         for tap in range(OFFSETS):
             table.positions[tap] = NOWHERE
+    if capacity >= g.plane and windows_known_at_once[Key](NULL, g):
+        planes = capacity // g.plane
+        if Key is u8_r:
+            memset(first_window, 0, sizeof(first_window))
+            find_positions(&table, g, first_window)
+            find_window_origins(origins, g)
     while number < end:
         # Few channels are not cut into blocks.
         item = item_at(number, 1, g.inner, g.axes[0].size, g.axes[1].size)
+        planes = min(planes, (end - number) // plane_rows)
+        if planes > 0 and number % plane_rows == 0:
+            found += fill_planes[Moved, Key](<Moved> line, NULL, &table, origins, job, item.plane, planes)
+            put_line[Moved](outputs + item.plane * g.plane * g.inner, <Moved> line, planes * g.plane, g.inner, g.inner,
+                            job.past_cache)
+            number += planes * plane_rows
+            continue
         band = Band(plane=item.plane, d=item.d, h=item.h, rows=1, column=0, column_end=min(axis.size, capacity))
         if capacity >= axis.size:
             band.rows = min(capacity // axis.size, g.axes[1].size - item.h, end - number)
