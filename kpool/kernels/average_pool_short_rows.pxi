@@ -1,6 +1,8 @@
 # Average pooling of rows of few results.
 
-cdef void average_short_rows(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
+cdef void average_short_rows(
+    RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end,
+) noexcept nogil:
     """Average pooling of rows. `sums` is there for its type."""
     cdef const Geometry* g = &job.geometry
     cdef RealVec x = <RealVec> job.inputs

@@ -215,7 +215,6 @@ cdef bint asking_pays(const Move* job) noexcept nogil:
 
 
 cdef void run_scatter_last(Move* job) noexcept nogil:
-    cdef const Geometry* g = &job.geometry
     cdef Place place
     if asking_pays(job):
         place = place_of(job)

@@ -180,7 +180,8 @@ cdef inline int64_t scatter_plane(
 
 
 cdef int64_t fill_planes(
-    Moved line, Key keys, const TapTable* table, const int32_t* origins, const Place* job, int64_t plane, int64_t planes,
+    Moved line, Key keys, const TapTable* table, const int32_t* origins, const Place* job, int64_t plane,
+    int64_t planes,
 ) noexcept nogil:
     """Put into a line what some planes have to hold, and return how many elements that were."""
     cdef const Geometry* g = &job.geometry

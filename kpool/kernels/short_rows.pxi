@@ -1,8 +1,8 @@
 # Rows of few results: as many of them as there is room for at a time, as lanes of one loop.
 #
-# Where there are few channels a window, or even a row of windows, is too little work for a loop. A table says where each
-# lane's first element lies, and the elements of all lanes are gathered from there. All windows are whole, so that one
-# list of taps holds for all of them.
+# Where there are few channels a window, or even a row of windows, is too little work for a loop. A table says where
+# each lane's first element lies, and the elements of all lanes are gathered from there. All windows are whole, so that
+# one list of taps holds for all of them.
 
 cdef extern from *:
     """

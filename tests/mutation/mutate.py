@@ -49,12 +49,12 @@ LONGEST = 400
 # The tests that reach the kernels; of each family, those most likely to notice come first.
 TESTS = [
     *["max_pool", "max_unpool", "native_ops", "average_pool", "average_sums", "properties", "indices", "adaptive_pool"],
-    *["tall_windows", "global_pool", "rare_paths", "geometry", "levels", "threads"],
+    *["tall_windows", "global_pool", "rare_paths", "geometry", "levels", "threads", "detours"],
 ]
 FIRST = {
     "max_pool": ["max_pool", "tall_windows", "indices"],
-    "place": ["max_unpool", "native_ops", "max_pool"],
-    "collect": ["max_unpool", "native_ops"],
+    "place": ["detours", "max_unpool", "native_ops", "max_pool"],
+    "collect": ["detours", "max_unpool", "native_ops"],
     "average_pool": ["average_sums", "average_pool", "tall_windows"],
     "average_pool_backward": ["average_pool", "average_sums"],
     "move": ["native_ops", "max_unpool"],
