@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kpool import ops
+from kpool import layers, ops
 
 X = np.arange(36.0, dtype="float32").reshape(1, 6, 6, 1)
 VALUES, INDICES = ops.max_pool(X, 2, return_indices=True)
@@ -30,6 +30,31 @@ NO_NAMES = [["last"], {"kpool"}, np.array([2, 2]), tf.constant([2, 2]), None, 3]
 def test_what_are_no_integers(name, call, value):
     with pytest.raises(ValueError, match=rf"(?s)`{name}` must .*Received: {name}="):
         call(value)
+
+
+@pytest.mark.parametrize("value", ["False", "", None, 2, np.array(True), tf.constant(True)], ids=repr)
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("ceil_mode", lambda value: ops.max_pool(X, 2, ceil_mode=value)),
+        ("ceil_mode", lambda value: layers.AveragePooling2D(2, ceil_mode=value)),
+        ("return_indices", lambda value: ops.max_pool(X, 2, return_indices=value)),
+        ("return_indices", lambda value: layers.MaxPooling2D(2, return_indices=value)),
+        ("count_include_pad", lambda value: ops.average_pool(X, 2, count_include_pad=value)),
+        ("count_include_pad", lambda value: layers.AveragePooling2D(2, count_include_pad=value)),
+        ("keepdims", lambda value: ops.global_max_pool(X, keepdims=value)),
+        ("keepdims", lambda value: ops.global_average_pool(X, keepdims=value)),
+        ("keepdims", lambda value: layers.GlobalMaxPooling2D(keepdims=value)),
+    ],
+)
+def test_what_are_no_flags(name, call, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be True or False. Received: {name}="):
+        call(value)
+
+
+@pytest.mark.parametrize("value", [np.bool_(True), 1], ids=repr)
+def test_what_are_flags_as_well(value):
+    assert ops.global_max_pool(X, keepdims=value).shape == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("value", [np.array(2), tf.constant(2)], ids=["array", "tensor"])

@@ -8,6 +8,7 @@ import keras
 
 from kpool.layers.base_pooling import BaseAdaptivePooling, BaseGlobalPooling, BasePooling, BaseWindowPooling
 from kpool.ops.average_pool import average_dtype, average_pool_tensors, check_divisor
+from kpool.ops.geometry import flag
 
 
 class Average(BasePooling):
@@ -31,7 +32,7 @@ class BaseAveragePooling(Average, BaseWindowPooling):
 
     def __init__(self, *args: Any, count_include_pad: bool, divisor_override: int | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.count_include_pad = bool(count_include_pad)
+        self.count_include_pad = flag("count_include_pad", count_include_pad)
         self.divisor_override = check_divisor(divisor_override)
 
     def get_config(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kpool.layers.base_pooling import BaseAdaptivePooling, BaseGlobalPooling, BasePooling, BaseWindowPooling
+from kpool.ops.geometry import flag
 from kpool.ops.max_pool import max_pool_tensors, standard_index_dtype
 
 
@@ -15,7 +16,7 @@ class Maximum(BasePooling):
 
     def __init__(self, *args: Any, return_indices: bool, index_dtype: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.return_indices = bool(return_indices)
+        self.return_indices = flag("return_indices", return_indices)
         self.index_dtype = standard_index_dtype(index_dtype)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kpool.ops.backend import check_tensor
-from kpool.ops.geometry import Window, make_adaptive_window, make_window
+from kpool.ops.geometry import Window, flag, make_adaptive_window, make_window
 from kpool.ops.global_pool import without_spatial_axes
 
 
@@ -111,7 +111,7 @@ class BaseGlobalPooling(BasePooling):
 
     def __init__(self, rank: int, data_format: str | None, keepdims: bool, **kwargs: Any) -> None:
         super().__init__(make_adaptive_window(rank, 1, data_format), **kwargs)
-        self.keepdims = bool(keepdims)
+        self.keepdims = flag("keepdims", keepdims)
 
     def pooled_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         shape = super().pooled_shape(input_shape)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kpool.ops.backend import as_tensor, functions, like
-from kpool.ops.geometry import Window, integers, make_window
+from kpool.ops.geometry import Window, flag, integers, make_window
 from kpool.ops.symbolic import works_in_models
 
 
@@ -76,12 +76,13 @@ def average_pool_tensors(
     inputs: Any, window: Window, count_include_pad: bool = False, divisor_override: int | None = None
 ) -> Any:
     """Average a tensor over a window."""
+    padded, divisor = flag("count_include_pad", count_include_pad), check_divisor(divisor_override) or 0
     inputs = as_tensor("inputs", inputs)
     dtype = average_dtype(inputs.dtype)
     if inputs.dtype != dtype:
         inputs = keras.ops.cast(inputs, dtype)
     window.pooled_shape(inputs.shape)
-    return functions.average_pool(inputs, window, bool(count_include_pad), check_divisor(divisor_override) or 0)
+    return functions.average_pool(inputs, window, padded, divisor)
 
 
 def average_dtype(dtype: Any) -> str:

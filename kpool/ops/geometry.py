@@ -146,7 +146,7 @@ def make_window(
         pool_size if strides is None else integers("strides", strides, rank),
         integers("dilation_rate", dilation_rate, rank),
         _pairs(padding, rank),
-        bool(ceil_mode),
+        flag("ceil_mode", ceil_mode),
         standard_data_format(data_format) == "channels_first",
     )
 
@@ -207,6 +207,13 @@ def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
     if any(v.bit_length() > 62 for v in result):
         raise ValueError(f"`{name}` must hold integers of less than 2^62. Received: {name}={value}")
     return result
+
+
+def flag(name: str, value: Any) -> bool:
+    """`value` as True or False. Of other things, as of any text, nobody knows which is meant."""
+    if isinstance(value, bool | np.bool_) or (isinstance(value, int) and value in (0, 1)):
+        return bool(value)
+    raise ValueError(f"`{name}` must be True or False. Received: {name}={value!r}")
 
 
 def _pairs(padding: Any, rank: int) -> Padding:

@@ -8,7 +8,7 @@ import keras
 
 from kpool.ops.average_pool import average_pool_tensors
 from kpool.ops.backend import as_tensor, like
-from kpool.ops.geometry import Window, make_adaptive_window
+from kpool.ops.geometry import Window, flag, make_adaptive_window
 from kpool.ops.max_pool import max_pool_tensors
 from kpool.ops.symbolic import works_in_models
 
@@ -46,6 +46,7 @@ def global_max_pool(
     >>> kpool.ops.global_max_pool(x, return_indices=True)
     (array([[7.]], dtype=float32), array([[2]], dtype=int32))
     """
+    keepdims = flag("keepdims", keepdims)
     tensor = as_tensor("inputs", inputs)
     window = make_adaptive_window(tensor.shape.rank - 2, 1, data_format)
     results = max_pool_tensors(tensor, window, return_indices, index_dtype)
@@ -77,6 +78,7 @@ def global_average_pool(inputs: Any, data_format: str | None = None, keepdims: b
     >>> kpool.ops.global_average_pool(x)
     array([[3.]], dtype=float32)
     """
+    keepdims = flag("keepdims", keepdims)
     tensor = as_tensor("inputs", inputs)
     window = make_adaptive_window(tensor.shape.rank - 2, 1, data_format)
     result = average_pool_tensors(tensor, window)

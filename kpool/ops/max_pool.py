@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kpool.ops.backend import INDEX_DTYPES, as_tensor, functions, like
-from kpool.ops.geometry import Window, make_window
+from kpool.ops.geometry import Window, flag, make_window
 from kpool.ops.symbolic import works_in_models
 
 
@@ -90,6 +90,7 @@ def max_pool_tensors(
 ) -> Any:
     """Pool a tensor over a window: the values, or a tuple of them and the indices."""
     index_dtype = standard_index_dtype(index_dtype)
+    return_indices = flag("return_indices", return_indices)
     inputs = as_tensor("inputs", inputs)
     window.pooled_shape(inputs.shape)
     if return_indices:
