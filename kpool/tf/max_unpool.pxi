@@ -73,7 +73,7 @@ cdef bint windows_between(
     """Whether the window leads from one shape to the other. Moving by index does not need that, but can be faster."""
     cdef Problem problem
     cdef int64_t shape[MAX_DIMS]
-    shape = pooled.shape
+    memcpy(shape, pooled.shape, sizeof(shape))
     if unpooled.ndim != window.rank + 2 or not unpool_geometry(
             geometry, window, pooled.ndim, pooled.shape, unpooled.shape + (2 if window.channels_first else 1),
             &problem):

@@ -10,7 +10,7 @@ XLA compiles call the same ops, but pass bare pointers with a description, which
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t
 from libc.stdio cimport snprintf
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, strlen
+from libc.string cimport memcmp, memcpy, strlen
 
 from kpool.kernels.driver cimport (
     run_average_pool, run_average_pool_backward, run_gather, run_gather_last, run_max_pool, run_max_pool_backward,
