@@ -44,8 +44,9 @@ cdef extern from *:
 HEADS = ["elements.pxd", "geometry.pxd", "geometry.pyx", "kernels.pxi", "driver.pyx", "threads.pyx"]
 
 
-# Seconds for the tests, after which a mutation counts as noticed.
-LONGEST = 400
+# Seconds for one test and for all of them, after which a mutation counts as noticed.
+LONGEST_TEST = 60
+LONGEST = 900
 # The tests that reach the kernels; of each family, those most likely to notice come first.
 TESTS = [
     *["max_pool", "max_unpool", "native_ops", "average_pool", "average_sums", "properties", "indices", "adaptive_pool"],
@@ -72,6 +73,13 @@ class Mutation(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.before}«{self.expression}»{self.behind} => {self.after}".replace("\n", "\\n")
+
+
+class Watch:
+    """A plugin of pytest that ends the process with a signal where one test takes too long, whatever it is doing."""
+
+    def pytest_runtest_logstart(self) -> None:
+        signal.alarm(LONGEST_TEST)
 
 
 def read_mutations() -> list[Mutation]:
@@ -153,7 +161,7 @@ def who_notices(number: int, first: list[str]) -> str | None:
             os.setsid()
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            code = import_module("pytest").main(["-qx", "-p", "no:cacheprovider", *tests])
+            code = import_module("pytest").main(["-qx", "-p", "no:cacheprovider", *tests], plugins=[Watch()])
             sys.stdout.flush()
             os._exit(code)
         until = time.monotonic() + LONGEST
