@@ -57,3 +57,23 @@ def test_an_index_of_another_window_is_followed(channels):
     before = driver.detours()
     same_bits(max_unpool(values, indices, 2), oracle.scatter(values, indices))
     assert driver.detours() == before + 1
+
+
+def test_positions_that_differ_in_their_high_bits_alone():
+    """In a plane of rows of 2^16 elements those of one column do."""
+    values = np.arange(1.0, 2**15 * 32 + 1, dtype="float32").reshape(1, 1, 2**15, 32)
+    indices = np.broadcast_to(np.arange(0, 2**16, 2, dtype="int32")[:, None], values.shape).copy()
+    indices[..., 0, :] = 2**16 + 1
+    tensor = tf.constant(values)
+    before = driver.detours()
+    with tf.GradientTape() as tape:
+        tape.watch(tensor)
+        unpooled = max_unpool(tensor, indices, 2)
+    expected = np.zeros((1, 2, 2**16, 32), "float32")
+    expected[0, 0, 2::2] = values[0, 0, 1:]
+    expected[0, 1, 1] = values[0, 0, 0]
+    same_bits(unpooled.numpy(), expected)
+    gradients = np.arange(2.0**22, dtype="float32").reshape(expected.shape)
+    expected = np.concatenate([gradients[:, 1:, 1:2], gradients[:, :1, 2::2]], axis=2)
+    same_bits(tape.gradient(unpooled, tensor, tf.constant(gradients)).numpy(), expected)
+    assert driver.detours() == before

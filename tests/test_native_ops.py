@@ -312,6 +312,20 @@ def test_indices_out_of_range(bad, sum_duplicates):
         ops.kpool_max_unpool_backward(image(3, 4, 4, 5), tf.constant(indices), sum_duplicates=sum_duplicates, **WINDOW)
 
 
+@pytest.mark.parametrize("channels", [1, 17, 40])
+@pytest.mark.parametrize("sum_duplicates", [False, True])
+def test_the_one_index_that_is_right_but_for_its_high_bits(channels, sum_duplicates):
+    indices = np.tile(np.array([[0, 2], [8, 10]])[..., None], channels)[None]
+    indices[0, 0, 1, -1] += 2**32
+    message = rf"Received: indices\[0, 0, 1, {channels - 1}\]=4294967298\b"
+    with pytest.raises(FAILURE, match=message):
+        unpool(indices, index_dtype="int64", sum_duplicates=sum_duplicates)
+    with pytest.raises(FAILURE, match=message):
+        ops.kpool_max_unpool_backward(
+            image(1, 4, 4, channels), tf.constant(indices), sum_duplicates=sum_duplicates, **WINDOW
+        )
+
+
 def test_numpy_indices_are_not_narrowed_on_the_way():
     """TensorFlow converts NumPy arrays to an attribute's default: 2^32 + 3 would become 3."""
     indices = np.full((1, 2, 2, 1), 2**32 + 3)
