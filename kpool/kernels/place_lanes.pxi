@@ -8,8 +8,6 @@ cdef inline bint stands(Moved elements, Key keys, int64_t key) noexcept nogil:
         return keys[0] == key
     elif Key is i32_r:
         return keys[0] == <int32_t> key
-    elif Moved is u8_r:
-        return keys[0] == <uint8_t> key
     elif Moved is u16_r:
         return <uint16_t> keys[0] == <uint16_t> key
     else:
