@@ -59,19 +59,20 @@ cdef inline void drop(Moved line, int64_t at, Moved element) noexcept nogil:
 
 
 cdef inline int64_t scatter(
-    Moved line, Moved elements, Key keys, const TapTable* table, int64_t origin, int64_t step, int64_t size,
-    Py_ssize_t windows, Py_ssize_t inner,
+    Moved line, Moved elements, Key keys, const TapTable* table, const int32_t* origins, int64_t origin, int64_t step,
+    int64_t size, Py_ssize_t windows, Py_ssize_t inner,
 ) noexcept nogil:
     """Send the elements of some windows to a band of `size` positions, if they belong there, and return how many do.
 
-    `origin` is where the first window, or for indices the plane, begins as seen from the band.
+    `origin` is where the first window, or for indices the plane, begins as seen from the band. The other windows begin
+    `step` after each other, or where `origins` says, if that is not the literal NULL.
     """
     cdef Py_ssize_t o, c
     cdef int64_t at, found = 0
     for o in range(windows):
         for c in range(inner):
             if Key is u8_r:
-                at = origin + table.positions[keys[c]]
+                at = (origin if origins == NULL else <int64_t> origins[o]) + table.positions[keys[c]]
             else:
                 at = origin + keys[c]
             if <uint64_t> at >= <uint64_t> size:
@@ -101,10 +102,11 @@ cdef int64_t scatter_windows(
             find_positions(table, g, window)
             origin = row * axis.size + window_start(axis, window[2]) - begin
         if g.inner == 1:
-            found += scatter[Moved, Key](line, elements + at, keys + at, table, origin, axis.stride, size, windows, 1)
+            found += scatter[Moved, Key](line, elements + at, keys + at, table, NULL, origin, axis.stride, size,
+                                         windows, 1)
         else:
-            found += scatter[Moved, Key](line, elements + at, keys + at, table, origin, axis.stride, size, windows,
-                                         g.inner)
+            found += scatter[Moved, Key](line, elements + at, keys + at, table, NULL, origin, axis.stride, size,
+                                         windows, g.inner)
         window[2] += windows
     return found
 
@@ -148,35 +150,14 @@ cdef inline bint windows_known_at_once(Key keys, const Geometry* g) noexcept nog
 
 cdef void find_window_origins(int32_t* origins, const Geometry* g) noexcept nogil:
     """The positions of the first elements of a plane's windows, all of them whole."""
-    cdef int64_t od, oh, ow, row
-    for od in range(g.axes[0].pooled):
-        for oh in range(g.axes[1].pooled):
-            row = od * g.axes[0].stride * g.axes[1].size + oh * g.axes[1].stride
-            for ow in range(g.axes[2].pooled):
-                origins[0] = <int32_t> (row * g.axes[2].size + ow * g.axes[2].stride)
-                origins += 1
-
-
-cdef inline int64_t scatter_plane(
-    Moved line, Moved elements, Key keys, const TapTable* table, const int32_t* origins, const Geometry* g,
-    Py_ssize_t inner,
-) noexcept nogil:
-    """Send all elements of a plane to it, and return how many belong there. Called with a literal for 1 channel."""
-    cdef Py_ssize_t o, c
-    cdef int64_t at, found = 0
-    for o in range(g.windows):
-        for c in range(inner):
-            if Key is u8_r:
-                at = origins[o] + table.positions[keys[c]]
-            else:
-                at = keys[c]
-            if <uint64_t> at >= <uint64_t> g.plane:
-                continue
-            found += 1
-            drop[Moved](line, at * inner + c, elements + c)
-        elements += inner
-        keys += inner
-    return found
+    cdef int64_t window[MAX_RANK]
+    cdef int64_t o, place
+    for window[0] in range(g.axes[0].pooled):
+        for window[1] in range(g.axes[1].pooled):
+            place = first_row(g, window) * g.axes[2].size
+            for o in range(g.axes[2].pooled):
+                origins[o] = <int32_t> (place + o * g.axes[2].stride)
+            origins += g.axes[2].pooled
 
 
 cdef int64_t fill_planes(
@@ -192,9 +173,11 @@ cdef int64_t fill_planes(
     for number in range(planes):
         at = (plane + number) * g.windows * g.inner
         if g.inner == 1:
-            found += scatter_plane[Moved, Key](line, elements + at, all_keys + at, table, origins, g, 1)
+            found += scatter[Moved, Key](line, elements + at, all_keys + at, table, origins, 0, 0, g.plane, g.windows,
+                                         1)
         else:
-            found += scatter_plane[Moved, Key](line, elements + at, all_keys + at, table, origins, g, g.inner)
+            found += scatter[Moved, Key](line, elements + at, all_keys + at, table, origins, 0, 0, g.plane, g.windows,
+                                         g.inner)
         if Moved is f16_r or Moved is bf16_r:
             line = <Moved> (<f32_r> line + size)
         else:

@@ -26,7 +26,6 @@ cdef struct Lanes:
 
 # Some of those rows, next to each other in memory.
 cdef struct Batch:
-    int64_t row         # the first one, through all planes
     int64_t rows
     int64_t lane        # of the table, and how many
     int64_t count
@@ -60,14 +59,16 @@ cdef inline bint rows_are_short(const Geometry* g, int64_t most) noexcept nogil:
 cdef inline void find_lanes(Lanes* lanes, const Geometry* g, int64_t rows) noexcept nogil:
     """For a job of so many rows."""
     cdef int64_t height = g.axes[1].pooled, plane_rows = g.axes[0].pooled * height, row, o, place, lane = 0
+    cdef int64_t window[MAX_RANK]
     cdef Py_ssize_t c
     lanes.per_row = g.axes[2].pooled * g.inner
     lanes.rows = min(GATHERED // lanes.per_row, rows + plane_rows - 1)
     lanes.whole_planes = lanes.rows >= plane_rows
     lanes.rows = lanes.rows // plane_rows * plane_rows if lanes.whole_planes else min(lanes.rows, height)
     for row in range(lanes.rows):
-        place = row % plane_rows // height * g.axes[0].stride * g.axes[1].size
-        place = (place + row % height * g.axes[1].stride) * g.axes[2].size
+        window[0] = row % plane_rows // height
+        window[1] = row % height
+        place = first_row(g, window) * g.axes[2].size
         for o in range(g.axes[2].pooled):
             for c in range(g.inner):
                 lanes.places[lane] = <int32_t> (place + o * g.axes[2].stride)
@@ -78,19 +79,19 @@ cdef inline void find_lanes(Lanes* lanes, const Geometry* g, int64_t rows) noexc
 cdef inline Batch batch_at(const Lanes* lanes, const Geometry* g, int64_t row, int64_t end) noexcept nogil:
     """As many rows as the table holds, from one on, and at most up to another."""
     cdef int64_t height = g.axes[1].pooled, plane_rows = g.axes[0].pooled * height
-    cdef int64_t plane = row // plane_rows, first
+    cdef int64_t plane = row // plane_rows, first = row - plane * plane_rows
+    cdef int64_t window[MAX_RANK]
     cdef Batch batch
-    batch.row = row
     batch.lane = batch.place = 0
-    row -= plane * plane_rows
     if lanes.whole_planes:
-        batch.lane = row * lanes.per_row
-        batch.rows = lanes.rows - row
+        batch.lane = first * lanes.per_row
+        batch.rows = lanes.rows - first
     else:
-        first = row // height * g.axes[0].stride * g.axes[1].size + row % height * g.axes[1].stride
-        batch.place = first * g.axes[2].size
-        batch.rows = min(lanes.rows, height - row % height)
-    batch.rows = min(batch.rows, end - batch.row)
+        window[0] = first // height
+        window[1] = first % height
+        batch.place = first_row(g, window) * g.axes[2].size
+        batch.rows = min(lanes.rows, height - window[1])
+    batch.rows = min(batch.rows, end - row)
     batch.count = batch.rows * lanes.per_row
     batch.origin = (plane * g.plane + batch.place) * g.inner
     batch.span = batch.rows * (g.plane // plane_rows) * g.inner
