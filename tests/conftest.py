@@ -112,6 +112,10 @@ def hostile(rng, shape, dtype):
     return rng.choice(pool, shape)
 
 
+# Padding as the functions take it, and as the oracle does.
+PAIRS = {"valid": None, "same": "same", 1: [(1, 1), (1, 1)], ((0, 1), (2, 1)): [(0, 1), (2, 1)]}
+
+
 def oriented(x, data_format):
     return np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
 

@@ -165,6 +165,25 @@ def test_every_number_of_channels(channels, data_format, rng):
         same_bits(actual[1], oracle.average_pool_backward(gradients, first))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gradient_in_planes_too_large_to_be_gathered(dtype, rng):
+    """Windows that stand alone, and divisors of which no float has the reciprocal, or float32 not even themselves."""
+    for spatial, size, strides, dilation, divisor in [
+        ((50, 60), (3, 3), (3, 3), (1, 1), None),
+        ((50, 60), (2, 2), (2, 2), (1, 1), 2**24 + 1),
+        ((50, 60), (2, 1), (2, 2), (1, 1), 7),
+        ((1000, 3), (2, 2), (2, 2), (1, 2), 7),
+    ]:
+        oracle = Pooling(spatial, size, strides, None, dilation)
+        arguments = {"pool_size": size, "strides": strides, "dilation_rate": dilation, "divisor_override": divisor}
+        for channels in (1, 3):
+            x = small_integers(rng, (2, *spatial, channels), dtype)
+            gradients = rng.normal(size=oracle.average_pool(x).shape).astype(dtype)
+            actual = value_and_gradient(x, tf.constant(gradients), **arguments)[1]
+            rule = {"divisor_override": float(np.dtype(dtype).type(divisor)) if divisor else None}
+            same_bits(actual, oracle.average_pool_backward(gradients, **rule))
+
+
 # Derivatives of every order.
 
 

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import hostile, same_bits
+from conftest import PAIRS, hostile, oriented, same_bits
 from reference import Pooling
 
 from kpool.kernels import driver
@@ -19,7 +19,6 @@ WINDOWS = {
     "dilated": ((2, 3), (2, 1), "valid", (2, 3)),
     "one column": ((3, 11), (1, 11), "valid", (1, 1)),
 }
-PADDING = {"valid": None}
 
 
 @pytest.mark.parametrize("name", WINDOWS)
@@ -28,11 +27,10 @@ PADDING = {"valid": None}
 def test_indices_of_pooling_are_met(name, data_format, dtype, index_dtype, rng):
     size, strides, padding, dilation = WINDOWS[name]
     for shape, channels in product([(2, 9, 11), (1, 40, 70)], [1, 3, 17, 40, 70]):
-        x = hostile(rng, (*shape, channels), dtype)
-        x = np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
+        x = oriented(hostile(rng, (*shape, channels), dtype), data_format)
         arguments = (size, strides, padding, data_format)
         values, indices = max_pool(x, *arguments, dilation_rate=dilation, return_indices=True, index_dtype=index_dtype)
-        oracle = Pooling(shape[1:], size, strides, PADDING.get(padding, padding), dilation)
+        oracle = Pooling(shape[1:], size, strides, PAIRS.get(padding, padding), dilation)
         first = data_format == "channels_first"
         before = driver.detours()
         values = tf.constant(values)

@@ -7,16 +7,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import same_bits
+from conftest import oriented, same_bits
 
 from kpool.ops import convert_indices, max_pool, max_unpool
 
 CONVENTIONS = ["kpool", "pytorch", "tensorflow", "tensorflow_with_batch", "onnx", "onnx_column_major"]
 SPATIAL = [(7,), (3, 4), (2, 3, 5)]
-
-
-def oriented(x, data_format):
-    return np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
 
 
 def shape_of(batch, spatial, channels, data_format):

@@ -5,16 +5,12 @@ from itertools import product
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FLOATS, INTEGERS, hostile, numpy_dtype, same_bits
+from conftest import FLOATS, INTEGERS, hostile, numpy_dtype, oriented, same_bits
 from reference import Pooling
 
 from kpool.ops import max_pool, max_unpool
 from kpool.ops.geometry import make_window
 from kpool.tf import max_unpool as tensor_function
-
-
-def oriented(x, data_format):
-    return np.moveaxis(x, -1, 1) if data_format == "channels_first" else x
 
 
 @pytest.mark.parametrize("index_dtype", ["int32", "int64"])

@@ -49,12 +49,13 @@ LONGEST_TEST = 60
 LONGEST = 900
 # The tests that reach the kernels; of each family, those most likely to notice come first.
 TESTS = [
-    *["max_pool", "max_unpool", "native_ops", "average_pool", "average_sums", "properties", "indices", "adaptive_pool"],
-    *["tall_windows", "global_pool", "rare_paths", "geometry", "levels", "threads", "detours", "short_rows"],
+    *["max_pool", "max_pool_gradients", "max_unpool", "native_ops", "average_pool", "average_sums", "properties"],
+    *["indices", "adaptive_pool", "tall_windows", "global_pool", "rare_paths", "geometry", "levels", "threads"],
+    *["detours", "short_rows"],
 ]
 FIRST = {
     "max_pool": ["max_pool", "short_rows", "tall_windows", "indices"],
-    "place": ["detours", "max_unpool", "native_ops", "max_pool"],
+    "place": ["detours", "max_unpool", "native_ops", "max_pool_gradients"],
     "collect": ["detours", "max_unpool", "native_ops"],
     "average_pool": ["short_rows", "average_sums", "average_pool", "tall_windows"],
     "average_pool_backward": ["short_rows", "average_pool", "average_sums"],
