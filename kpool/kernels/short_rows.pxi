@@ -114,9 +114,9 @@ cdef void gather_lanes(
 
 
 cdef inline void list_gathered(TapList* gathered, const TapList* list, int i) noexcept nogil:
-    """What was gathered of a list, from its entry `i` on."""
+    """What was gathered of a list, from its entry `i` on. A loop of fewer sources forms the pointers of all."""
     cdef int k
     gathered.count = gathered.sources = list.sources
-    for k in range(list.sources):
+    for k in range(SOURCES):
         gathered.offsets[k] = k * GATHERED
         gathered.numbers[k] = list.numbers[i + k]
