@@ -17,6 +17,8 @@ WINDOWS = {
     "overlapping": ((3, 3), (2, 2), ((1, 1), (1, 0)), (1, 1)),
     "gaps": ((2, 1), (3, 3), "valid", (1, 1)),
     "dilated": ((2, 3), (2, 1), "valid", (2, 3)),
+    "dilated, disjoint": ((2, 2), (3, 3), "valid", (2, 2)),
+    "dilated, disjoint, of three axes": ((2, 2, 1), (3, 3, 1), "valid", (2, 2, 1)),
     "one column": ((3, 11), (1, 11), "valid", (1, 1)),
 }
 
@@ -27,6 +29,7 @@ WINDOWS = {
 def test_indices_of_pooling_are_met(name, data_format, dtype, index_dtype, rng):
     size, strides, padding, dilation = WINDOWS[name]
     for shape, channels in product([(2, 9, 11), (1, 40, 70)], [1, 3, 17, 40, 70]):
+        shape = (*shape, 3)[: len(size) + 1]
         x = oriented(hostile(rng, (*shape, channels), dtype), data_format)
         arguments = (size, strides, padding, data_format)
         values, indices = max_pool(x, *arguments, dilation_rate=dilation, return_indices=True, index_dtype=index_dtype)
