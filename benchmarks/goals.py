@@ -97,6 +97,8 @@ GOALS = (
     Goal(8, "MNIST step, Keras' layers / kpool", "models", "Keras", "kpool", Operation.MNIST_STEP, at_least=1),
     Goal(8, "MNIST step, Keras' layers under XLA / kpool", "models", "Keras XLA", "kpool",
          Operation.MNIST_STEP, at_least=1),
+    Goal(8, "MNIST step under XLA, Keras' layers / kpool", "models", "Keras XLA", "kpool XLA",
+         Operation.MNIST_STEP, at_least=1),
     Goal(8, "SegNet step, argmax and scatter_nd / kpool", "models", "argmax + scatter_nd", "kpool",
          Operation.SEGNET_STEP, at_least=1.4),
 )

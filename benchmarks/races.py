@@ -203,7 +203,7 @@ def memory() -> Iterator[Race]:
 def models() -> Iterator[Race]:
     """Whole training steps."""
     steps = (
-        (Operation.MNIST_STEP, (128, 28, 28, 1), ("Keras", "Keras XLA")),
+        (Operation.MNIST_STEP, (128, 28, 28, 1), ("Keras", "Keras XLA", "kpool XLA")),
         (Operation.SEGNET_STEP, (8, 96, 96, 3), ("argmax + scatter_nd",)),
     )
     for operation, shape, peers in steps:

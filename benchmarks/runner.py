@@ -79,6 +79,7 @@ def everybody(threads: int, say: Callable[[str], None]) -> dict[str, Contender]:
         Copy(threads),
         CopyOp(),
         models.Model("kpool model", models.KPOOL, jit_compile=False),
+        models.Model("kpool XLA", models.KPOOL, jit_compile=True),
         models.Model("Keras", models.KERAS, jit_compile=False),
         models.Model("Keras XLA", models.KERAS, jit_compile=True),
         models.Model("argmax + scatter_nd", models.SCATTER, jit_compile=False),
