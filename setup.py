@@ -40,8 +40,8 @@ FLAGS = [
     "-fno-math-errno",
     # Sums are written in a fixed order and without fused multiply-add, so every machine gets the same bits.
     "-ffp-contract=off",
-    # A window's positions may pass through values that wrap around while they lie in the padding.
-    "-fwrapv",
+    # No number is meant to wrap around, and in a debug build sanitizers can see it if one does.
+    "-fno-wrapv" if DEBUG else "-fwrapv",
     # Kernels go by an element's width, so they read floats as words of the same size.
     "-fno-strict-aliasing",
     "-fvisibility=hidden",

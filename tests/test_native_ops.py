@@ -125,6 +125,14 @@ def test_products_that_overflow_behind_an_empty_axis(shape):
         )
 
 
+@pytest.mark.parametrize(("sizes", "dilation", "width"), [((255, 1, 1), 2**31 - 1, 2**20), ((3, 3, 1), 2**28, 2)])
+def test_windows_whose_positions_would_overflow_in_the_padding(sizes, dilation, width):
+    windows = window(sizes, (1, 1, 1), (dilation,) * 3, ((0, 0),) * 3, same=1)
+    assert pool(image(0, 1, 1, width, 1), **windows)[0].shape == (0, 1, 1, width, 1)
+    with pytest.raises(FAILURE, match=rf"must not reach over more than 2\^63 - 1 bytes.*=\(0, 1, 1, {4 * width}, 1\)"):
+        pool(image(0, 1, 1, 4 * width, 1), **windows)
+
+
 def test_long_axes_of_empty_tensors_end_at_once():
     shape = (0, 2**40, 1, 1)
     small = window(sizes=(1, 1), strides=(1, 1))

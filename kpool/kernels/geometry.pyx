@@ -322,6 +322,24 @@ cdef bint finish(
     return True
 
 
+cdef bint check_positions(
+    const Geometry* geometry, const Window* window, const int64_t* shape, Problem* problem,
+) noexcept nogil:
+    """Refuse windows that reach so far into the padding that positions there would overflow."""
+    cdef const Axis* axis
+    cdef int64_t reach = geometry.outer * geometry.inner
+    cdef bint fits = times(max(1, reach), 8, &reach)
+    cdef int i
+    for i in range(MAX_RANK):
+        axis = &geometry.axes[i]
+        fits = fits and times(reach, max(axis.before + axis.size, (axis.pooled - 1) * axis.stride
+                                         + (axis.taps - 1) * axis.dilation + 1), &reach)
+    if not fits:
+        return refuse(problem, "Windows must not reach over more than 2^63 - 1 bytes, with their padding.",
+                      "shape", shape, window.rank + 2)
+    return True
+
+
 cdef bint pool_geometry(
     Geometry* geometry, const Window* window, int ndim, const int64_t* shape, Problem* problem,
 ) noexcept nogil:
@@ -333,7 +351,7 @@ cdef bint pool_geometry(
     for i in range(window.rank):
         if not pool_axis(&geometry.axes[MAX_RANK - window.rank + i], window, i, shape[first + i], problem):
             return False
-    return finish(geometry, window, shape, problem)
+    return finish(geometry, window, shape, problem) and check_positions(geometry, window, shape, problem)
 
 
 cdef bint unpool_geometry(
@@ -356,7 +374,8 @@ cdef bint unpool_geometry(
         if not unpool_axis(&geometry.axes[MAX_RANK - window.rank + i], window, i, pooled_shape[first + i],
                            wanted, problem):
             return False
-    return finish(geometry, window, pooled_shape, problem)
+    return (finish(geometry, window, pooled_shape, problem)
+            and check_positions(geometry, window, pooled_shape, problem))
 
 
 cdef bint move_geometry(

@@ -27,7 +27,10 @@ cdef struct Run:
 
 
 cdef bint load_run(Run* run, const Move* job) noexcept nogil:
-    """Read the indices at `position`; whether all of them point into the plane. The first that does not is noted."""
+    """Read the indices at `position`; whether all of them point into the plane. The first that does not is noted.
+
+    Each is read once, and the copy is checked: another thread may write to a tensor that shares its memory.
+    """
     cdef const int32_t* narrow = <const int32_t*> job.indices + run.position
     cdef const int64_t* wide = <const int64_t*> job.indices + run.position
     cdef uint64_t size = <uint64_t> job.geometry.plane
@@ -36,11 +39,11 @@ cdef bint load_run(Run* run, const Move* job) noexcept nogil:
     if job.wide_indices:
         for j in range(run.lanes):
             run.at[j] = wide[j]
-            bad = bad | (<uint64_t> wide[j] >= size)
+            bad = bad | (<uint64_t> run.at[j] >= size)
     else:
         for j in range(run.lanes):
             run.at[j] = narrow[j]
-            bad = bad | (<uint64_t> <int64_t> narrow[j] >= size)
+            bad = bad | (<uint64_t> run.at[j] >= size)
     if not bad:
         return True
     for j in range(run.lanes):
@@ -127,8 +130,8 @@ cdef void scatter_sum_items(SumVec outputs, const Move* job, int64_t begin, int6
     for item in range(begin, end):
         share = share_of(job, item)
         target = outputs + corner(g, &share)
-        sums = <f32_r> job.scratch + corner(g, &share)
         if SumVec is f16_r or SumVec is bf16_r:
+            sums = <f32_r> job.scratch + corner(g, &share)
             zero(sums, g, &share, sizeof(sums[0]))
         else:
             zero(target, g, &share, sizeof(outputs[0]))

@@ -130,9 +130,13 @@ cdef bint get_shape(Call* call, int i, int64_t* shape, int* ndim) noexcept nogil
 
 
 cdef bint pooled_from(
-    Call* call, const Window* window, const View* pooled, int shape_input, Geometry* geometry, int64_t* shape,
+    Call* call, const Window* window, const View* pooled, const char* rule, int shape_input, Geometry* geometry,
+    int64_t* shape,
 ) noexcept nogil:
-    """The geometry of the pooling that made `pooled` from an input whose shape is an input of this op."""
+    """The geometry of the pooling that made `pooled` from an input whose shape is an input of this op.
+
+    `rule` is what a `pooled` of another shape breaks.
+    """
     cdef Problem problem
     cdef int64_t expected[MAX_DIMS]
     cdef int i, ndim
@@ -144,8 +148,7 @@ cdef bint pooled_from(
         expected[i] = shape[i]
     pooled_shape(geometry, window, expected)
     if not same_shape(pooled, expected, ndim):
-        refuse(&problem, "`gradients` and `offsets` must have the shape of the pooled input.",
-               "another shape than that of the pooled input", expected, ndim)
+        refuse(&problem, rule, "another shape than that of the pooled input", expected, ndim)
         return invalid(call, problem.message)
     return True
 
