@@ -1,9 +1,9 @@
 # Average pooling forward, for every float type.
 #
 # A window is summed over its rows first, for each of its columns, and then over the columns. Small windows are taken on
-# their own; for others a whole line of columns is summed and then shared, so that the cost of a window grows with its
-# sides and not with its area. The order of additions is the same either way, and in both layouts. Wide windows go by
-# runs of columns (average_pool_runs.pxi), tall ones in groups (average_pool_groups.pxi).
+# their own (average_pool_direct.pxi); for others a whole line of columns is summed and then shared, so that the cost of
+# a window grows with its sides and not with its area. The order of additions is the same either way, and in both
+# layouts. Wide windows go by runs of columns (average_pool_runs.pxi), tall ones in groups (average_pool_groups.pxi).
 
 
 cdef inline double divisor_of(const AveragePool* job, const int64_t* window) noexcept nogil:
@@ -67,37 +67,6 @@ cdef inline bint next_rows(
         return False
     end_list(rows)
     return True
-
-
-cdef inline bint sums_are_direct(const Geometry* g) noexcept nogil:
-    """Whether each column of a window is few enough rows to be summed at once."""
-    return not is_wide(&g.axes[2]) and g.taps <= SOURCES * g.axes[2].taps
-
-
-cdef void sum_directly(
-    RealVec x, RealVec x_end, Sum sums, const Geometry* g, const Tile* tile, const int64_t* window,
-) noexcept nogil:
-    """Sum the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read."""
-    cdef const Axis* axis = &g.axes[2]
-    cdef int64_t row = first_row(g, window)
-    cdef int64_t o = tile.first, windows, lanes, first, last, k, at, begun = 0
-    cdef TapList rows
-    valid_taps(&g.axes[1], window[1], &first, &last)
-    next_rows(&rows, &begun, g, window, first, last)
-    while o <= tile.last:
-        windows = alike_windows(axis, o, tile.last)
-        valid_taps(axis, o, &first, &last)
-        for k in range(first, last + 1):
-            at = (row * axis.size + window_start(axis, o) + k * axis.dilation) * g.inner + tile.channel
-            if g.inner == 1 and windows > 1:
-                lanes = lanes_for(windows, axis.stride, SPARE // <int> sizeof(x[0]),
-                                  x_end - (x + at + rows.offsets[rows.count - 1]))
-                add_list[Sum, RealVec](sums, x + at, &rows, k > first, 1, lanes * axis.stride, lanes, axis.stride, True)
-            else:
-                add_list[Sum, RealVec](sums, x + at, &rows, k > first, windows, axis.stride * g.inner, tile.block, 1,
-                                       True)
-        sums += windows * tile.block
-        o += windows
 
 
 cdef void sum_rows(
@@ -208,10 +177,10 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
                 if sums_are_direct(g) and direct_pays(g, tile.block, axis.taps):
-                    sum_directly[RealVec, Sum](plane, x_end, sums + gathered, g, &tile, window)
+                    average_directly[RealVec, Sum](plane, x_end, sums + gathered, job, &tile, window)
                 else:
                     sum_by_lines[RealVec, Sum](plane, columns, sums + gathered, g, &tile, window)
-                divide[Sum](sums + gathered, job, &tile, window)
+                    divide[Sum](sums + gathered, job, &tile, window)
                 if tile.block < g.inner:
                     put_line[RealVec](outputs + position, <RealVec> sums, results // tile.block, tile.block, g.inner,
                                       job.past_cache)

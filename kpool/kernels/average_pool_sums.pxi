@@ -4,6 +4,15 @@ cdef enum:
     WIDENED = 256       # halves that are converted at a time
 
 
+cdef inline void add_element(Sum total, RealVec x) noexcept nogil:
+    if RealVec is f16_r:
+        total[0] += float_from_half(x[0])
+    elif RealVec is bf16_r:
+        total[0] += float_from_bfloat(x[0])
+    else:
+        total[0] += x[0]
+
+
 cdef inline void add(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
     Py_ssize_t step, int sources, bint first, bint apart,
@@ -30,30 +39,13 @@ cdef inline void add(
             fetch(d, ahead)
         for j in range(lanes):
             total[0] = 0 if first or apart else sums[j]
-            if RealVec is f16_r:
-                total[0] += float_from_half(a[j * step])
-                if sources > 1:
-                    total[0] += float_from_half(b[j * step])
-                if sources > 2:
-                    total[0] += float_from_half(c[j * step])
-                if sources > 3:
-                    total[0] += float_from_half(d[j * step])
-            elif RealVec is bf16_r:
-                total[0] += float_from_bfloat(a[j * step])
-                if sources > 1:
-                    total[0] += float_from_bfloat(b[j * step])
-                if sources > 2:
-                    total[0] += float_from_bfloat(c[j * step])
-                if sources > 3:
-                    total[0] += float_from_bfloat(d[j * step])
-            else:
-                total[0] += a[j * step]
-                if sources > 1:
-                    total[0] += b[j * step]
-                if sources > 2:
-                    total[0] += c[j * step]
-                if sources > 3:
-                    total[0] += d[j * step]
+            add_element[Sum, RealVec](total, a + j * step)
+            if sources > 1:
+                add_element[Sum, RealVec](total, b + j * step)
+            if sources > 2:
+                add_element[Sum, RealVec](total, c + j * step)
+            if sources > 3:
+                add_element[Sum, RealVec](total, d + j * step)
             sums[j] = sums[j] + total[0] if apart and not first else total[0]
         sums += lanes
         a += shift

@@ -1,0 +1,122 @@
+# Average pooling of small windows, each on its own: of two or three columns in one pass, else a column at a time.
+
+
+cdef inline bint sums_are_direct(const Geometry* g) noexcept nogil:
+    """Whether each column of a window is few enough rows to be summed at once."""
+    return not is_wide(&g.axes[2]) and g.taps <= SOURCES * g.axes[2].taps
+
+
+cdef inline void add_column(
+    Sum total, RealVec a, RealVec b, RealVec c, RealVec d, Py_ssize_t at, int height,
+) noexcept nogil:
+    """Add up one column of a window, and then add that to the total. Called with a literal for `height`."""
+    cdef double room[1]
+    cdef Sum column = <Sum> room
+    column[0] = 0
+    add_element[Sum, RealVec](column, a + at)
+    if height > 1:
+        add_element[Sum, RealVec](column, b + at)
+    if height > 2:
+        add_element[Sum, RealVec](column, c + at)
+    if height > 3:
+        add_element[Sum, RealVec](column, d + at)
+    total[0] += column[0]
+
+
+cdef inline void average_whole(
+    RealVec x, Sum sums, const int64_t* rows, Py_ssize_t column, double divisor, Py_ssize_t windows, Py_ssize_t shift,
+    Py_ssize_t lanes, int height, int width,
+) noexcept nogil:
+    """Average some windows whose columns are `column` elements apart. Called with literals from `height` on."""
+    cdef Py_ssize_t o, j
+    cdef RealVec a = x + rows[0], b = a, c = a, d = a
+    cdef size_t ahead = read_ahead(windows, shift, lanes) * sizeof(x[0])
+    cdef float narrow = <float> divisor
+    # One element, which the compiler keeps in a register.
+    cdef double room[1]
+    cdef Sum total = <Sum> room
+    if height > 1:
+        b = x + rows[1]
+    if height > 2:
+        c = x + rows[2]
+    if height > 3:
+        d = x + rows[3]
+    for o in range(windows):
+        fetch(a, ahead)
+        if height > 1:
+            fetch(b, ahead)
+        for j in range(lanes):
+            total[0] = 0
+            add_column[Sum, RealVec](total, a, b, c, d, j, height)
+            add_column[Sum, RealVec](total, a, b, c, d, j + column, height)
+            if width > 2:
+                add_column[Sum, RealVec](total, a, b, c, d, j + 2 * column, height)
+            if Sum is f32_r:
+                sums[j] = total[0] / narrow
+            else:
+                sums[j] = total[0] / divisor
+        sums += lanes
+        a += shift
+        b += shift
+        c += shift
+        d += shift
+
+
+cdef void average_in_one_pass(
+    RealVec x, Sum sums, const TapList* rows, Py_ssize_t column, double divisor, Py_ssize_t windows, Py_ssize_t shift,
+    Py_ssize_t lanes, int64_t width,
+) noexcept nogil:
+    """Average some windows of the listed rows and of two or three columns."""
+    if width == 2 and rows.count == 1:
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 1, 2)
+    elif width == 2 and rows.count == 2:
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 2, 2)
+    elif width == 2 and rows.count == 3:
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 3, 2)
+    elif width == 2:
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 4, 2)
+    elif rows.count == 1:
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 1, 3)
+    elif rows.count == 2:
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 2, 3)
+    elif rows.count == 3:
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 3, 3)
+    else:
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 4, 3)
+
+
+cdef void average_directly(
+    RealVec x, RealVec x_end, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window,
+) noexcept nogil:
+    """Average the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read."""
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t row = first_row(g, window), o = tile.first
+    cdef int64_t windows, lanes, first, last, k, at, column = axis.dilation * g.inner, begun = 0
+    cdef double divisor
+    cdef TapList rows
+    valid_taps(&g.axes[1], window[1], &first, &last)
+    next_rows(&rows, &begun, g, window, first, last)
+    while o <= tile.last:
+        windows = alike_windows(axis, o, tile.last)
+        valid_taps(axis, o, &first, &last)
+        window[2] = o
+        divisor = divisor_of(job, window)
+        at = (row * axis.size + window_start(axis, o) + first * axis.dilation) * g.inner + tile.channel
+        # float16 is converted faster a row at a time.
+        if RealVec is not f16_r and g.inner > 1 and 1 <= last - first <= 2:
+            average_in_one_pass[RealVec, Sum](x + at, sums, &rows, column, divisor, windows, axis.stride * g.inner,
+                                              tile.block, last - first + 1)
+        else:
+            for k in range(last - first + 1):
+                if g.inner == 1 and windows > 1:
+                    lanes = lanes_for(windows, axis.stride, SPARE // <int> sizeof(x[0]),
+                                      x_end - (x + at + rows.offsets[rows.count - 1]))
+                    add_list[Sum, RealVec](sums, x + at, &rows, k > 0, 1, lanes * axis.stride, lanes, axis.stride, True)
+                else:
+                    add_list[Sum, RealVec](sums, x + at, &rows, k > 0, windows, axis.stride * g.inner, tile.block, 1,
+                                           True)
+                at += column
+            divide_by[Sum](sums, divisor, windows * tile.block)
+        sums += windows * tile.block
+        o += windows
