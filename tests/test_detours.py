@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import PAIRS, hostile, oriented, same_bits
+from native import WINDOW
 from reference import Pooling
 
 from kpool.kernels import driver
 from kpool.ops import max_pool, max_unpool
+from kpool.tf.library import ops
 
 # Where some rows and columns belong to several windows, to one, or to none.
 WINDOWS = {
@@ -77,4 +79,33 @@ def test_positions_that_differ_in_their_high_bits_alone():
     gradients = np.arange(2.0**22, dtype="float32").reshape(expected.shape)
     expected = np.concatenate([gradients[:, 1:, 1:2], gradients[:, :1, 2::2]], axis=2)
     same_bits(tape.gradient(unpooled, tensor, tf.constant(gradients)).numpy(), expected)
+    assert driver.detours() == before
+
+
+@pytest.mark.parametrize("name", ["overlapping", "dilated"])
+def test_gradients_of_shared_elements_are_met_in_several_blocks_of_channels(name, rng):
+    """Blocks are narrower than all channels where a line does not hold them, or where rows are few."""
+    size, strides, padding, dilation = WINDOWS[name]
+    oracle = Pooling((5, 11), size, strides, PAIRS.get(padding, padding), dilation)
+    x = hostile(rng, (1, 5, 11, 421), "float32")
+    arguments = (size, strides, padding)
+    values, indices = max_pool(x, *arguments, dilation_rate=dilation, return_indices=True)
+    values = tf.constant(values)
+    before = driver.detours()
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        rule = {"dilation_rate": dilation, "output_size": (5, 11), "duplicates": "sum"}
+        unpooled = max_unpool(values, indices, *arguments, **rule)
+    gradients = tape.gradient(unpooled, values, tf.constant(x))
+    same_bits(gradients.numpy(), oracle.gather(x, np.asarray(indices), duplicates="sum"))
+    assert driver.detours() == before
+
+
+def test_sizes_that_no_windows_explain_are_followed_at_once(rng):
+    gradients = hostile(rng, (2, 5, 7, 64), "float32")
+    indices = rng.integers(0, 35, (2, 2, 6, 64)).astype("int32")
+    expected = np.take_along_axis(gradients.reshape(2, 35, 64), indices.reshape(2, 12, 64), 1).reshape(indices.shape)
+    before = driver.detours()
+    found = ops.kpool_max_unpool_backward(gradients, indices, sum_duplicates=True, **WINDOW)
+    same_bits(found.numpy(), expected)
     assert driver.detours() == before
