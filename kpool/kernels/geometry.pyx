@@ -140,14 +140,14 @@ cdef bint adaptive_axis(Axis* axis, const Window* window, int i, int64_t size, P
 
 cdef bint pool_axis(Axis* axis, const Window* window, int i, int64_t size, Problem* problem) noexcept nogil:
     """Lay the windows of one spatial axis over an input of `size` elements."""
-    cdef int64_t effective = span(window, i)
-    cdef int64_t stride = window.strides[i]
-    cdef int64_t dilation = window.dilation_rate[i]
-    cdef int64_t padded, before, after, pooled, padded_windows, start, o
     if size > LONGEST_AXIS:
         return refuse(problem, "No axis may exceed 2^60 elements.", "input size", &size, 1)
     if window.adaptive:
         return adaptive_axis(axis, window, i, size, problem)
+    cdef int64_t effective = span(window, i)
+    cdef int64_t stride = window.strides[i]
+    cdef int64_t dilation = window.dilation_rate[i]
+    cdef int64_t padded, before, after, pooled, padded_windows, start, o
     if window.same:
         # TensorFlow's rule: ceil(size / stride) windows; an odd pixel of padding goes to the end.
         pooled = ceil_div(size, stride)

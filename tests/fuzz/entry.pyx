@@ -15,14 +15,14 @@ from libc.string cimport memcmp, memcpy, memset
 from kpool.kernels import driver
 from kpool.kernels.driver cimport (
     run_average_pool, run_average_pool_backward, run_gather, run_gather_last, run_max_pool, run_max_pool_backward,
-    run_scatter_last, run_scatter_sum,
+    run_max_pool_indices, run_scatter_last, run_scatter_sum,
 )
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport (
     MAX_RANK, Axis, Geometry, Problem, Window, check_offsets, check_window, move_geometry, pool_geometry,
     unpool_geometry, unpooled_shape, window_start,
 )
-from kpool.kernels.table cimport AveragePool, MaxPool, Move, Place
+from kpool.kernels.table cimport AveragePool, MaxPool, MaxPoolIndices, Move, Place
 
 cdef int64_t MOST_ELEMENTS = 1 << 15
 # Of windows with their elements, that a plain loop goes through.
@@ -450,5 +450,32 @@ def max_pool(data):
             assert job.offsets == NULL or <uint8_t> offsets.data[number] == tap, "another tap is the first maximum"
 
 
+def max_pool_indices(data):
+    """From offsets to indices. Those of offsets that a window does not have may be any number."""
+    cdef Case case = Case(data, True)
+    cdef Buffer offsets, indices
+    cdef Problem problem
+    cdef MaxPoolIndices job
+    cdef int64_t number
+    if not case.lay(False) or not check_offsets(&case.g, &problem):
+        return
+    offsets = case.noise(case.pooled, 1)
+    results = []
+    for fill in (0, 255):
+        indices = Buffer(case.pooled * (8 if case.wide else 4), fill)
+        job = MaxPoolIndices(geometry=case.g, offsets=<const uint8_t*> offsets.data, indices=indices.data,
+                             wide_indices=case.wide)
+        with nogil:
+            run_max_pool_indices(&job)
+        results.append(indices)
+    assert results[0] == results[1], "some of the indices were not written"
+    if not case.can_tell():
+        return
+    for number, _, elements in case.pairs():
+        for tap, place in elements:
+            if <uint8_t> offsets.data[number] == tap:
+                assert case.place(number, case.index(indices, number)) == place, "the index is that of another tap"
+
+
 TARGETS = {function.__name__: function for function in (
-    unpool, unpool_backward, max_pool_backward, average_pool_backward, average_pool, max_pool)}
+    unpool, unpool_backward, max_pool_backward, average_pool_backward, average_pool, max_pool, max_pool_indices)}
