@@ -50,7 +50,7 @@ def test_indices_of_pooling_are_met(name, data_format, dtype, index_dtype, rng):
         assert driver.detours() == before
 
 
-@pytest.mark.parametrize("channels", [17, 40])
+@pytest.mark.parametrize("channels", [17, 40, 600])
 def test_an_index_of_another_window_is_followed(channels):
     indices = np.zeros((1, 2, 2, channels), "int32")
     indices[0, 1] = 15
