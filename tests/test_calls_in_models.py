@@ -36,6 +36,11 @@ CALLS = {
 }
 
 
+def names_of_calls(model):
+    """Without the operations that are Keras' own."""
+    return [operation.name for operation in model.operations if type(operation).__module__.startswith("kpool.")]
+
+
 @pytest.mark.parametrize("static", [True, False])
 def test_calls_in_models(static, tmp_path, rng):
     x = small_integers(rng, (2, 7, 9, 6))
@@ -47,12 +52,12 @@ def test_calls_in_models(static, tmp_path, rng):
         for symbolic, tensor in zip(keras.tree.flatten(outputs[name]), keras.tree.flatten(expected[name]), strict=True):
             assert symbolic.dtype == tensor.dtype.name
             assert all(a in (None, b) for a, b in zip(symbolic.shape, tensor.shape, strict=True))
-    names = [operation.name for operation in model.operations]
+    names = names_of_calls(model)
     assert len(set(names)) == len(names)
     assert {"average_pool", "average_pool_1", "global_max_pool", "max_unpool"} <= set(names)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    assert [operation.name for operation in again.operations] == names
+    assert names_of_calls(again) == names
     for network in (model, again, keras.models.clone_model(model), keras.Model.from_config(model.get_config())):
         results = network(x)
         for name in outputs:

@@ -133,6 +133,12 @@ def test_windows_whose_positions_would_overflow_in_the_padding(sizes, dilation, 
         pool(image(0, 1, 1, 4 * width, 1), **windows)
 
 
+def test_unpooled_axes_that_are_too_long():
+    shape = (0, 2**40, 1, 1)
+    with pytest.raises(FAILURE, match=r"No axis of the unpooled input may exceed 2\^60 .*=\(1099511627776, 2097152\)"):
+        unpool(np.zeros(shape), tf.zeros(shape), size=[], **window((1, 1), (2**21, 1)))
+
+
 def test_long_axes_of_empty_tensors_end_at_once():
     shape = (0, 2**40, 1, 1)
     small = window(sizes=(1, 1), strides=(1, 1))
