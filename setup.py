@@ -97,6 +97,7 @@ class BuildExtensions(build_ext):
                 f"kpool needs a C compiler, and there is no {compiler!r}: install gcc or clang (on Debian and Ubuntu "
                 "`apt-get install gcc python3-dev`), or name one in the environment variable CC."
             )
+        self.check_compiler()
         if not MACOS:
             folder = Path(self.build_temp)
             folder.mkdir(parents=True, exist_ok=True)
@@ -110,6 +111,29 @@ class BuildExtensions(build_ext):
         # One compiler per core: a set of kernels takes half a minute.
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
+
+    def check_compiler(self) -> None:
+        """Say in one sentence what the compiler lacks, before it does in a page about code that Cython wrote."""
+        for count, (level, flags) in enumerate(LEVELS.items()):
+            if reason := self.refusal("", flags):
+                fewer = f", or build for fewer instruction sets with KPOOL_LEVELS={count}" if count else ""
+                sys.exit(
+                    "kpool needs gcc 11 or clang 12 or newer: install one and name it in the environment variable CC"
+                    f"{fewer}. For {level!r} {self.compiler.compiler_so[0]!r} says: {reason}"
+                )
+        if reason := self.refusal("#include <Python.h>"):
+            sys.exit(
+                "kpool needs Python's headers: install them (on Debian and Ubuntu `apt-get install python3-dev`). "
+                f"{self.compiler.compiler_so[0]!r} says: {reason}"
+            )
+
+    def refusal(self, source: str, flags: Sequence[str] = ()) -> str:
+        """The compiler's first error about a source; nothing if it takes it."""
+        folders = [f"-I{folder}" for folder in self.compiler.include_dirs]
+        command = [*self.compiler.compiler_so, *folders, *FLAGS, *flags, "-fsyntax-only", "-x", "c", "-"]
+        result = subprocess.run(command, input=source, capture_output=True, text=True)
+        lines = result.stderr.splitlines() or [f"exit code {result.returncode}"]
+        return next((line for line in lines if "error" in line), lines[0]) if result.returncode else ""
 
 
 setup(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from kpool import __version__
 from kpool.kernels import driver, threads
 
 
@@ -23,7 +23,7 @@ def show_config() -> None:
     kpool ...
     """
     print(
-        f"kpool {version('kpool')}, tensorflow {tf.__version__}, keras {keras.__version__}, numpy {np.__version__} "
+        f"kpool {__version__}, tensorflow {tf.__version__}, keras {keras.__version__}, numpy {np.__version__} "
         f"on Python {platform.python_version()}"
     )
     print(f"instruction set: {driver.level()}, of {', '.join(driver.LEVELS)}; KPOOL_SIMD forces another")

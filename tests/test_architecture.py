@@ -1,6 +1,8 @@
 """Imports go one way, utils -> layers -> ops -> tf -> kernels, and importing is quiet and cheap."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,8 +65,19 @@ def test_another_backend_is_refused_in_one_sentence():
 
 
 def test_a_source_tree_that_is_not_built_says_so(tmp_path):
-    (tmp_path / "kpool").mkdir()
-    (tmp_path / "kpool" / "__init__.py").write_text((PACKAGE / "__init__.py").read_text())
-    result = run_python(f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import kpool", check=False)
-    assert result.returncode == 1
-    assert "Run `pip install .`" in result.stderr.splitlines()[-1]
+    """Nor one of which a single file was not."""
+    levels = {"avx2", "avx512"}
+    compiled = [path for path in PACKAGE.rglob("*.so") if path.name.split(".")[0] not in levels]
+    assert len(compiled) == 5
+    for missing in (None, *compiled):
+        package = tmp_path / missing.stem / "kpool" if missing else tmp_path / "kpool"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text((PACKAGE / "__init__.py").read_text())
+        for path in compiled if missing else ():
+            (package / path.relative_to(PACKAGE)).parent.mkdir(exist_ok=True)
+            if path != missing:
+                (package / path.relative_to(PACKAGE)).touch()
+        code = f"import sys; sys.path.insert(0, {str(package.parent)!r}); import kpool"
+        result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+        assert result.returncode == 1
+        assert "Run `pip install .`" in result.stderr.splitlines()[-1], missing

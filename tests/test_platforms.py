@@ -1,5 +1,6 @@
 """Where kpool cannot be built or run, one sentence says what to do."""
 
+import platform
 import runpy
 import sys
 from pathlib import Path
@@ -24,10 +25,10 @@ def build(monkeypatch):
     arguments = {}
     monkeypatch.setattr(setuptools, "setup", arguments.update)
 
-    def run():
+    def run(compiler="no-such-compiler"):
         runpy.run_path(str(SETUP))
         builder = object.__new__(arguments["cmdclass"]["build_ext"])
-        builder.compiler = SimpleNamespace(compiler_so=["no-such-compiler", "-O3"])
+        builder.compiler = SimpleNamespace(compiler_so=[compiler, "-O3"], include_dirs=["/include"])
         builder.build_extensions()
 
     return run
@@ -36,6 +37,37 @@ def build(monkeypatch):
 def test_a_missing_compiler(build):
     with pytest.raises(SystemExit, match="kpool needs a C compiler, and there is no 'no-such-compiler': install gcc"):
         build()
+
+
+def script(folder, refused):
+    """A compiler that says no to what some shell code finds in its command or its source."""
+    path = folder / "script-cc"
+    path.write_text(
+        f'#!/bin/sh\nsource=$(cat)\n{refused} && {{ echo "$0:"; echo "error: no!"; }} >&2 && exit 1\nexit 0\n'
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="elsewhere there is one level, with nothing that is new")
+def test_a_compiler_that_is_too_old(build, tmp_path):
+    message = (
+        "kpool needs gcc 11 or clang 12 or newer: install one and name it in the environment variable CC, or build for "
+        r"fewer instruction sets with KPOOL_LEVELS=1\. For 'avx2' '.*script-cc' says: error: no!$"
+    )
+    with pytest.raises(SystemExit, match=message):
+        build(script(tmp_path, '[ -z "${*##*x86-64-v3*}" ]'))
+
+
+def test_a_compiler_that_refuses_everything(build, tmp_path):
+    with pytest.raises(SystemExit, match=r"variable CC\. For 'baseline' '.*script-cc' says: error: no!$"):
+        build(script(tmp_path, "true"))
+
+
+def test_missing_headers(build, tmp_path):
+    message = r"kpool needs Python's headers: install them .*python3-dev.* '.*script-cc' says: error: no!$"
+    with pytest.raises(SystemExit, match=message):
+        build(script(tmp_path, '[ -n "$source" ]'))
 
 
 def test_windows(build, monkeypatch):
@@ -69,6 +101,8 @@ def test_importing_where_it_cannot_run():
     result = run_python(
         """
         import sys
+        from importlib.machinery import ModuleSpec
+        from types import ModuleType
         import keras
         import tensorflow as tf
 
@@ -81,18 +115,27 @@ def test_importing_where_it_cannot_run():
                 del sys.modules[name]
 
         def refuse(path):
+            global library
+            library = path
             raise tf.errors.NotFoundError(None, None, f"{path}: undefined symbol: TF_Something")
 
         tf.__version__, version = "2.15.1", tf.__version__
         attempt()
         tf.__version__, keras.__version__ = version, "2.15.0"
         attempt()
-        keras.__version__, tf.load_op_library = "3.3.3", refuse
+        keras.__version__, tf.load_op_library, load = "3.3.3", refuse, tf.load_op_library
+        attempt()
+        tf.load_op_library = load
+        sys.modules["kpool.tf.native"] = native = ModuleType("native")
+        native.__spec__ = ModuleSpec("native", None, origin=library)
         attempt()
         """
     )
-    old, older, broken = result.stdout.splitlines()
+    old, older, broken, unregistered = result.stdout.splitlines()
     assert old.startswith("kpool needs TensorFlow 2.16 or newer: run `pip install --upgrade tensorflow`.")
     assert older.startswith("kpool needs Keras 3.3 or newer: run `pip install --upgrade keras`.")
-    assert "cannot open kpool's native ops; build them anew" in broken
+    for line in (broken, unregistered):
+        assert "cannot use kpool's native ops; build them anew where kpool is to run: in kpool's source folder" in line
+        assert " `pip install --force-reinstall --no-deps --no-cache-dir .`. Received: " in line
     assert broken.endswith("undefined symbol: TF_Something")
+    assert "cannot import name 'called_by_xla' from 'native'" in unregistered

@@ -14,7 +14,7 @@ from kpool.kernels import driver, threads
 from kpool.ops import adaptive_average_pool, adaptive_max_pool, average_pool, global_average_pool, max_pool, max_unpool
 from kpool.ops.geometry import make_window
 from kpool.tf import max_unpool as tensor_unpool
-from kpool.tf.library import ops
+from kpool.tf.library import follow_thread_settings, ops
 
 
 def everything(x):
@@ -180,6 +180,16 @@ def test_tensorflows_setting_is_followed(when):
 def test_without_a_setting_every_core_is_used():
     out = run_python("import kpool; from kpool.kernels import threads; print(threads.num_threads())").stdout
     assert out == f"{len(os.sched_getaffinity(0))}\n"
+
+
+@pytest.mark.parametrize(("text", "count"), [("3", 3), (" 3 ", 3), ("0", 0), ("", 0), ("abc", 0), ("9" * 11, 0)])
+def test_tensorflows_variable_is_followed(text, count, thread_count, monkeypatch):
+    """And what TensorFlow passes over in it is none to kpool."""
+    assert tf.config.threading.get_intra_op_parallelism_threads() == 0
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", text)
+    thread_count(1)
+    follow_thread_settings.__wrapped__()
+    assert threads.num_threads() == (count or len(os.sched_getaffinity(0)))
 
 
 def test_small_tensors_wake_nobody():

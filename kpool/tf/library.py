@@ -18,13 +18,12 @@ def _load() -> tuple[ModuleType, bool]:
     path = find_spec("kpool.tf.native").origin  # type: ignore[union-attr]
     try:
         wrappers: ModuleType = tf.load_op_library(path)
-    except tf.errors.OpError as error:
+        from kpool.tf.native import called_by_xla
+    except (tf.errors.OpError, ImportError) as error:
         raise ImportError(
-            f"TensorFlow {tf.__version__} cannot open kpool's native ops; build them anew where kpool is to run, with "
-            f"`pip install --force-reinstall --no-deps --no-cache-dir kpool`. Received: {error.message}"
+            f"TensorFlow {tf.__version__} cannot use kpool's native ops; build them anew where kpool is to run: in "
+            f"kpool's source folder `pip install --force-reinstall --no-deps --no-cache-dir .`. Received: {error}"
         ) from error
-    from kpool.tf.native import called_by_xla
-
     return wrappers, called_by_xla
 
 
@@ -36,7 +35,16 @@ def follow_thread_settings() -> None:
     would make TensorFlow look for its devices. A process that only runs loaded models keeps the default, every core.
     """
     configured = tf.config.threading.get_intra_op_parallelism_threads()
-    threads.set_num_threads(configured or int(os.environ.get("TF_NUM_INTRAOP_THREADS") or 0))
+    threads.set_num_threads(configured or _threads_of_environment())
+
+
+def _threads_of_environment() -> int:
+    """TensorFlow's own variable, as TensorFlow reads it: what is no number, or one past int32, counts as unset."""
+    try:
+        number = int(os.environ.get("TF_NUM_INTRAOP_THREADS", ""))
+    except ValueError:
+        return 0
+    return number if 0 < number < 2**31 else 0
 
 
 ops, CALLED_BY_XLA = _load()
