@@ -1,6 +1,7 @@
-"""The native ops made of TensorFlow's own, for XLA where it cannot call the kernels: the same results, slowly.
+"""The native ops made of TensorFlow's own, for XLA where it cannot call the kernels: slower.
 
-TensorFlow knows the gradients of these. None of XLA's ops fails, so an index out of range leads nowhere.
+The results are the same, but for the last bits of means and the sign of a zero in sums. TensorFlow knows the gradients
+of these. None of XLA's ops fails, so an index out of range leads nowhere.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ try:  # It is not public, but what JAX goes by.
     from tensorflow.compiler.tf2xla.python.xla import call_module
 except ImportError:
     call_module = None
-try:  # It is not public. Without it XLA meets the native ops, and says that it does not know them.
+try:  # It is not public. Without it XLA meets the native ops, and refuses them by their names.
     from tensorflow.python.ops import control_flow_util
 except ImportError:
     control_flow_util = None
@@ -70,6 +70,11 @@ def call(op: str, inputs: tuple[tf.Tensor, ...], attributes: dict[str, Any]) -> 
     """What the native op of this name returns, in a graph that XLA compiles."""
     if calls_kernels and _only_for_cpus():
         return _call_kernel(op, inputs, attributes)
+    if op not in composition.OPS:
+        raise NotImplementedError(
+            f"XLA has no ops for the gradient `{op}` where it cannot call kpool's kernels, as on a machine with a GPU. "
+            "Take the gradient in the function that computes what it is of, or compile with `jit_compile=False`."
+        )
     return composition.OPS[op](*inputs, **attributes)
 
 
