@@ -14,6 +14,7 @@ import kpool
 
 PACKAGE = Path(kpool.__file__).parent
 PROGRAM = Path(__file__).with_name("typed_program.py")
+# The import of native.pyx gives one name, which mypy sees used in library.py; the rest is found by TensorFlow.
 STUBS = sorted(path for path in PACKAGE.rglob("*.pyi") if path.stem != "native")
 
 
