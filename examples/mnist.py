@@ -19,8 +19,11 @@ Run it from the repository's root, after `pip install ".[examples]"`:
     python examples/mnist.py --workers 2         # data-parallel, here in two processes
 
 With the environment variable TF_CONFIG, in TensorFlow's format, the last one is the program of one worker: started with
-the same arguments on several hosts, it trains on all of them. Each epoch ends with a checkpoint, from which the same
-command goes on.
+the same arguments on several hosts, it trains on all of them. On the first of two hosts that reach each other:
+
+    export TF_CONFIG='{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+and on the second the same with index 1. Each epoch ends with a checkpoint, from which the same command goes on.
 """
 
 from __future__ import annotations
@@ -32,20 +35,18 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from shared import command, picture, processes, workers
+from shared import command, processes, workers
 from shared.command import ExampleError
 from shared.digits import CLASSES, Digits, download, read_file, scaled, small
+from shared.mnist_pictures import Pooled, draw_pooling, draw_training
 from shared.models import compile_classifier, convolution_and, mnist_model
 
 import keras
 import numpy as np
 import tensorflow as tf
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 import kpool
 
@@ -69,16 +70,6 @@ DOCUMENTED_BATCH_SIZE = 128
 COMPARED_AT_ONCE = 500
 # Sums of float32 in another order, or equal elements decided otherwise, stay below this.
 GRADIENT_TOLERANCE = 1e-5
-
-
-class Pooled(NamedTuple):
-    """One image's way through the first pooling layer; every map is of one channel and has two axes."""
-
-    image: np.ndarray
-    feature_map: np.ndarray
-    pooled_map: np.ndarray
-    indices: np.ndarray
-    unpooled_map: np.ndarray
 
 
 # The model and its shapes
@@ -163,13 +154,17 @@ def start_workers(arguments: Sequence[str], options: argparse.Namespace) -> None
     processes.run([__file__, *arguments], options.workers)
 
 
+def teller(options: argparse.Namespace) -> Callable[[str], object]:
+    """What tells how it goes, at once."""
+    return (lambda line: None) if options.quiet else functools.partial(print, flush=True)
+
+
 def train_with(
     worker: workers.Worker, model: keras.Sequential, digits: Digits, epochs: int, options: argparse.Namespace
 ) -> dict[str, list[float]]:
     """Train as one of several workers and return the figures of each epoch."""
-    tell = (lambda line: None) if options.quiet else functools.partial(print, flush=True)
     folder = options.checkpoint or options.out / "checkpoint"
-    training = workers.Training(epochs, options.batch_size, options.seed, folder, tell)
+    training = workers.Training(epochs, options.batch_size, options.seed, folder, teller(options))
     return workers.train(worker, model, digits, training)
 
 
@@ -219,30 +214,7 @@ def relative_difference(values: list[np.ndarray], expected: list[np.ndarray]) ->
     )
 
 
-# The pictures
-
-
-def draw_training(history: dict[str, list[float]], file: Path) -> None:
-    """Accuracy and loss over the epochs, on the training and on the held-out digits."""
-    figure = picture.figure(
-        "The documented Keras MNIST model, trained with kpool.layers.MaxPooling2D",
-        "Training figures are means over each epoch, with dropout; held-out figures are measured after it, without.",
-    )
-    accuracy, loss = figure.subplots(1, 2)
-    draw_curves(accuracy, history, "accuracy", f"{history['val_accuracy'][-1]:.1%} of the held-out digits at the end")
-    accuracy.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
-    draw_curves(loss, history, "loss", f"{history['val_loss'][-1]:.3f} on the held-out digits at the end")
-    picture.save(figure, file)
-
-
-def draw_curves(axes: Axes, history: dict[str, list[float]], metric: str, last: str) -> None:
-    """One metric's two curves."""
-    epochs = range(1, len(history[metric]) + 1)
-    axes.plot(epochs, history[metric], color=picture.GREY, marker="o", markersize=4, label="training digits")
-    axes.plot(epochs, history[f"val_{metric}"], color=picture.BLUE, marker="o", markersize=4, label="held-out digits")
-    picture.tidy(axes, f"{metric.capitalize()}: {last}", "Epoch", grid="both")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, loc="center right")
+# The way of one digit
 
 
 def pool_and_unpool(model: keras.Sequential, image: np.ndarray) -> Pooled:
@@ -253,37 +225,6 @@ def pool_and_unpool(model: keras.Sequential, image: np.ndarray) -> Pooled:
     channel = int(np.argmax(np.max(feature_maps, axis=(0, 1, 2))))
     maps = [tensor.numpy()[0, :, :, channel] for tensor in (feature_maps, pooled_maps, indices, unpooled_maps)]
     return Pooled(image[:, :, 0], *maps)
-
-
-def draw_pooling(pooled: Pooled, label: int, file: Path) -> None:
-    """One image's way through the first pooling layer and back."""
-    figure = picture.figure(
-        "What max pooling keeps of a digit, and where max unpooling puts it back", size=(18, 4.5), layout="compressed"
-    )
-    figure.get_layout_engine().set(wspace=0.03)
-    digit, *maps = figure.subplots(1, 5)
-    picture.show(digit, pooled.image, f"A held-out digit, a {label}\n28 x 28 pixels")
-    activations = {
-        "One feature map of\nthe first convolution, 26 x 26": pooled.feature_map,
-        "Where the winners are:\nthe largest of each 2 x 2 window": pooled.feature_map,
-        "Pooled: the winners alone,\n13 x 13": pooled.pooled_map,
-        "Unpooled: the winners back\nin their places, 26 x 26": pooled.unpooled_map,
-    }
-    strongest = pooled.feature_map.max()
-    for axes, (title, activation) in zip(maps, activations.items(), strict=True):
-        drawn = picture.show(axes, activation, title, cmap=picture.MAP, vmin=0, vmax=strongest)
-    draw_winners(maps[1], pooled)
-    figure.colorbar(drawn, cax=maps[-1].inset_axes([1.04, 0, 0.05, 1]), label="Activation")
-    picture.save(figure, file)
-
-
-def draw_winners(axes: Axes, pooled: Pooled) -> None:
-    """The windows, and a point on each winner; windows without activation have no winner worth a point."""
-    height, width = pooled.feature_map.shape
-    rows, columns = np.divmod(pooled.indices[pooled.pooled_map > 0], width)
-    axes.scatter(columns, rows, s=14, color="cyan", edgecolors="black", linewidths=0.5)
-    axes.hlines(np.arange(2, height, 2) - 0.5, -0.5, width - 0.5, color="white", linewidth=0.4, alpha=0.5)
-    axes.vlines(np.arange(2, width, 2) - 0.5, -0.5, height - 0.5, color="white", linewidth=0.4, alpha=0.5)
 
 
 # The command line
@@ -365,7 +306,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ExampleError: If something cannot be done, or does not hold.
     """
-    worker = workers.join(options.workers) if options.workers else None
+    worker = workers.join(options.workers, teller(options)) if options.workers else None
     digits = load_digits(options)
     all_digits = options.full or options.data is not None
     epochs = options.epochs or (DEFAULT_EPOCHS_ALL_DIGITS if all_digits else DEFAULT_EPOCHS)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -34,17 +35,18 @@ ONE_WORKER = f"""
 
         def share(self, batch):
             Dying.batches += 1
-            if self.index == 1 and Dying.batches == 10:
+            if self.index == int(sys.argv[2]) and Dying.batches == 10:
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().share(batch)
 
-    worker = workers.join(2)
+    tell = lambda line: print(line, flush=True)
+    worker = workers.join(2, tell)
     from test_workers import BATCH_SIZE, EPOCHS, SEED, model_and_digits
     folder = Path(sys.argv[1])
-    if "one dies" in sys.argv:
+    if sys.argv[2:]:
         worker = Dying(*worker)
     model, data = model_and_digits()
-    training = workers.Training(EPOCHS, BATCH_SIZE, SEED, folder / "checkpoint", lambda line: print(line, flush=True))
+    training = workers.Training(EPOCHS, BATCH_SIZE, SEED, folder / "checkpoint", tell)
     try:
         workers.train(worker, model, data, training)
     except command.ExampleError as error:
@@ -93,14 +95,19 @@ def test_two_workers_follow_the_weights_of_one(tmp_path, expected, capfd):
     processes.run(program(tmp_path), 2)
     check_weights(tmp_path, expected)
     lines = capfd.readouterr().out.splitlines()
+    assert re.fullmatch(r"Waiting for 2 workers, at 127\.0\.0\.1:\d+, 127\.0\.0\.1:\d+", lines.pop(0))
     assert [line.split(":")[0] for line in lines] == [f"Epoch {epoch}/{EPOCHS}" for epoch in (1, 2, 3)]
 
 
-def test_a_lost_worker_costs_the_epoch_and_no_more(tmp_path, expected, capfd):
-    """As on separate hosts, where nobody watches the processes: the worker that is left ends by itself."""
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_lost_worker_costs_the_epoch_and_no_more(lost, tmp_path, expected, capfd):
+    """As on separate hosts, where nobody watches the processes: the worker that is left ends by itself.
+
+    The first is the chief, whose checkpoint it is.
+    """
     others = [
         subprocess.Popen(
-            [sys.executable, *program(tmp_path, "one dies")],
+            [sys.executable, *program(tmp_path, str(lost))],
             env={**os.environ, "TF_CONFIG": configuration},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -109,19 +116,21 @@ def test_a_lost_worker_costs_the_epoch_and_no_more(tmp_path, expected, capfd):
         for configuration in processes.configurations(2)
     ]
     try:
-        (out, error), _ = (worker.communicate(timeout=90) for worker in others)
+        outputs = [worker.communicate(timeout=90) for worker in others]
     finally:
         processes.end(others)
-    assert others[1].returncode == -9
-    assert others[0].returncode == 1
+    assert others[lost].returncode == -9
+    left = 1 - lost
+    out, error = outputs[left]
+    assert others[left].returncode == 1
     assert "Epoch 2/3" in out
     assert "Epoch 3/3" not in out
-    assert "\nError: Worker 0 of 2 could not go on" in f"\n{error}"
+    assert f"\nError: Worker {left} of 2 could not go on" in f"\n{error}"
 
     processes.run(program(tmp_path), 2)
     check_weights(tmp_path, expected)
     lines = capfd.readouterr().out.splitlines()
-    assert [line.partition(":")[0].partition(";")[0] for line in lines] == ["Going on after epoch 2", "Epoch 3/3"]
+    assert [line.partition(":")[0].partition(";")[0] for line in lines[1:]] == ["Going on after epoch 2", "Epoch 3/3"]
 
 
 def test_mnist_trains_on_two_workers(tmp_path, capfd):

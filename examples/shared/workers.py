@@ -59,15 +59,18 @@ class Worker(NamedTuple):
         return self.total(value if self.is_chief else tf.zeros_like(value))
 
 
-def join(count: int) -> Worker:
+def join(count: int, tell: Callable[[str], object]) -> Worker:
     """Join the other workers as TF_CONFIG says. TensorFlow allows it only before it has computed anything.
+
+    TensorFlow waits for those that have not started yet, so `tell` is called first with a line that says for whom.
 
     Raises:
         ExampleError: If TF_CONFIG is not one of so many workers.
     """
     try:
         configuration = json.loads(os.environ["TF_CONFIG"])
-        tasks = [(job, index) for job in JOBS for index in range(len(configuration["cluster"].get(job, [])))]
+        addresses = [(job, i, a) for job in JOBS for i, a in enumerate(configuration["cluster"].get(job, []))]
+        tasks = [(job, index) for job, index, _ in addresses]
         index = tasks.index((configuration["task"]["type"], int(configuration["task"]["index"])))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ExampleError(
@@ -75,6 +78,7 @@ def join(count: int) -> Worker:
         ) from error
     if len(tasks) != count:
         raise ExampleError(f"TF_CONFIG names {len(tasks)} workers, and --workers {count}.")
+    tell(f"Waiting for {count} workers, at {', '.join(str(address) for *_, address in addresses)}")
     # kpool computes on CPUs; and each worker is one replica.
     tf.config.set_visible_devices([], "GPU")
     return Worker(tf.distribute.MultiWorkerMirroredStrategy(), index, count)
