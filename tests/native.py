@@ -1,5 +1,6 @@
 """The native ops called directly, past the Python checks, with attributes that owe nothing to the package."""
 
+from math import prod
 from unittest import mock
 
 import numpy as np
@@ -17,8 +18,21 @@ def run(op, *inputs, **attributes):
         return xla.call(op.__name__, inputs, attributes)
 
 
+def cycle(numbers, shape, dtype):
+    """The numbers in turn, over and over: where all were zeros, many a wrong result would be right."""
+    dtype = tf.as_dtype(dtype).as_numpy_dtype
+    # Sizes of nothing can have a product that overflows.
+    return tf.constant(np.resize(np.array(numbers, dtype), shape)) if prod(shape) else tf.zeros(shape, dtype)
+
+
 def image(*shape, dtype="float32"):
-    return tf.zeros(shape, dtype)
+    """1, 2, 3 ..."""
+    return cycle(range(1, 98), shape, dtype)
+
+
+def marks(*shape, dtype):
+    """Offsets of windows of four elements, or indices of planes of as many."""
+    return cycle([3, 0, 2, 1], shape, dtype)
 
 
 def window(sizes=(2, 2), strides=(2, 2), dilations=(1, 1), padding=((0, 0), (0, 0)), first=0, ceil=0, same=0):
@@ -43,7 +57,7 @@ def backward(gradients=(1, 2, 2, 1), offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), *
     return run(
         ops.kpool_max_pool_backward,
         image(*gradients),
-        tf.zeros(offsets, tf.uint8),
+        marks(*offsets, dtype="uint8"),
         tf.constant(shape, tf.int64),
         **{**WINDOW, **attributes},
     )
@@ -52,7 +66,7 @@ def backward(gradients=(1, 2, 2, 1), offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), *
 def indices_of(offsets=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
     return run(
         ops.kpool_max_pool_indices,
-        tf.zeros(offsets, tf.uint8),
+        marks(*offsets, dtype="uint8"),
         tf.constant(shape, tf.int64),
         **{**WINDOW, "Tindices": tf.int64, **attributes},
     )
@@ -69,10 +83,10 @@ def average_backward(gradients=(1, 2, 2, 1), shape=(1, 4, 4, 1), **attributes):
 
 def unpool(indices, values=None, size=(), index_dtype="int32", **attributes):
     indices = tf.constant(indices, index_dtype)
-    values = tf.ones(indices.shape) if values is None else values
+    values = image(*indices.shape) if values is None else values
     return run(ops.kpool_max_unpool, values, indices, tf.constant(size, tf.int64), **{**WINDOW, **attributes})
 
 
 def unpool_backward(gradients=(1, 4, 4, 1), indices=(1, 2, 2, 1), **attributes):
     attributes = {"sum_duplicates": True, **WINDOW, **attributes}
-    return run(ops.kpool_max_unpool_backward, image(*gradients), tf.zeros(indices, tf.int32), **attributes)
+    return run(ops.kpool_max_unpool_backward, image(*gradients), marks(*indices, dtype="int32"), **attributes)
