@@ -1,5 +1,7 @@
 """What broke the pooling ops of others, replayed on kpool's: tensors and shapes that do not belong together."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,45 +13,89 @@ from kpool.tf.library import ops
 
 pytestmark = pytest.mark.sandbox
 
-BOTH = (ValueError, tf.errors.InvalidArgumentError)
+
+FITS = "must have the shape of the pooled input"
+VECTOR = "A shape must be a vector of at most 5 sizes"
+NEGATIVE = "The shape must not hold negative sizes"
+BYTES = r"A tensor must not exceed 2\^63 - 1 bytes"
+SPAN = "A window must span at most 2147483647 elements in all"
+
+# What the ops give for gradients of 1 to 4, by the offsets 3, 0, 2, 1 of windows of 2 x 2.
+GOOD = {
+    "max_pool_backward": [0, 0, 2, 0, 0, 1, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0],
+    "max_pool_indices": [5, 2, 12, 11],
+    "average_pool_backward": [0.25, 0.25, 0.5, 0.5] * 2 + [0.75, 0.75, 1, 1] * 2,
+}
 
 
-@pytest.mark.parametrize("op", ["max_pool_backward", "max_pool_indices", "average_pool_backward"])
+def placed(shape, first):
+    """A shape of images as it is in the format with channels first."""
+    return (*shape[:1], *shape[3:], *shape[1:3]) if first and isinstance(shape, tuple) and len(shape) == 4 else shape
+
+
+@pytest.mark.parametrize("op", GOOD)
+@pytest.mark.parametrize("first", [0, 1])
 @rows(
     [
-        (f"{OTHER_SIZES} {AVERAGE_BACKWARD}: batch", (2, 2, 2, 1), (1, 4, 4, 1)),
-        (f"{OTHER_SIZES}: batch 0", (0, 2, 2, 1), (1, 4, 4, 1)),
-        (f"{OTHER_SIZES}: batch 0", (1, 2, 2, 1), (0, 4, 4, 1)),
-        (f"{OTHER_SIZES} {AVERAGE_BACKWARD}: channels", (1, 2, 2, 3), (1, 4, 4, 1)),
-        (f"{OTHER_SIZES}: another size", (1, 3, 2, 1), (1, 4, 4, 1)),
-        (f"{OTHER_SIZES}: a larger input", (1, 2, 2, 1), (1, 400, 400, 1)),
-        (f"{OTHER_SIZES} {SECOND_ORDER}: nothing", (0,), (1, 4, 4, 1)),
-        (f"{OTHER_SIZES} {SECOND_ORDER}: nothing", (1, 0, 2, 1), (1, 4, 4, 1)),
-        (f"{OTHER_SIZES}: another rank", (1, 2, 2), (1, 4, 4, 1)),
-        (f"{OTHER_SIZES}: another rank", (), (1, 4, 4, 1)),
-        (f"{AVERAGE_BACKWARD}: a shape of another rank", (1, 2, 2, 1), (1, 4, 4)),
-        (f"{AVERAGE_BACKWARD}: a shape that is none", (1, 2, 2, 1), ()),
-        (f"{AVERAGE_BACKWARD}: a shape that is no vector", (1, 2, 2, 1), [[1, 4], [4, 1]]),
-        (f"{AVERAGE_BACKWARD}: a long shape", (1, 2, 2, 1), (1, 4, 4, 1) * 1000),
-        (f"{AVERAGE_BACKWARD}: an overflow", (1, 2, 2, 1), (1, 2**32, 2**32, 1)),
-        (f"{AVERAGE_BACKWARD}: an overflow", (1, 2, 2, 1), (2**31, 2**31, 4, 1)),
-        (f"{AVERAGE_BACKWARD}: an overflow", (1, 2, 2, 1), (2**62, 4, 4, 4)),
-        (f"{AVERAGE_BACKWARD} {NEGATIVE_DIMENSION}: negative", (1, 2, 2, 1), (-536870912, 4, 4, 1)),
-        (f"{AVERAGE_BACKWARD} {NEGATIVE_DIMENSION}: negative", (1, 2, 2, 1), (1, -4, -4, 1)),
-        (f"{AVERAGE_BACKWARD} {NEGATIVE_DIMENSION}: negative", (1, 2, 2, 1), (1, 4, 4, -(2**63))),
+        (f"{OTHER_SIZES} {AVERAGE_BACKWARD}: batch", (2, 2, 2, 1), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES} {AVERAGE_BACKWARD}: batch", (1, 2, 2, 1), (2, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES}: batch 0", (0, 2, 2, 1), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES}: batch 0", (1, 2, 2, 1), (0, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES} {AVERAGE_BACKWARD}: channels", (1, 2, 2, 3), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES} {AVERAGE_BACKWARD}: channels", (1, 2, 2, 1), (1, 4, 4, 3), FITS),
+        (f"{OTHER_SIZES}: another size", (1, 3, 2, 1), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES}: another size", (1, 2, 2, 1), (1, 4, 6, 1), FITS),
+        (f"{OTHER_SIZES}: a larger input", (1, 2, 2, 1), (1, 400, 400, 1), FITS),
+        (f"{OTHER_SIZES}: a smaller input", (1, 2, 2, 1), (1, 1, 4, 1), "`pool_size` must not exceed the padded input"),
+        (f"{OTHER_SIZES}: no input", (1, 2, 2, 1), (1, 0, 4, 1), "at least one element on every spatial axis"),
+        (f"{OTHER_SIZES} {SECOND_ORDER}: nothing", (0,), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES} {SECOND_ORDER}: nothing", (1, 0, 2, 1), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES}: another rank", (1, 2, 2), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES}: another rank", (4,), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES}: another rank", (), (1, 4, 4, 1), FITS),
+        (f"{OTHER_SIZES}: another rank", (1,) * 9, (1, 4, 4, 1), FITS),
+        (f"{AVERAGE_BACKWARD}: a shape of another rank", (1, 2, 2, 1), (1, 4, 4), "must have rank 4.*rank 3"),
+        (f"{AVERAGE_BACKWARD}: a shape that is none", (1, 2, 2, 1), (), "must have rank 4.*rank 0"),
+        (f"{AVERAGE_BACKWARD}: a shape that is no vector", (1, 2, 2, 1), 4, VECTOR),
+        (f"{AVERAGE_BACKWARD}: a shape that is no vector", (1, 2, 2, 1), [[1, 4], [4, 1]], VECTOR),
+        (f"{AVERAGE_BACKWARD}: a long shape", (1, 2, 2, 1), (1, 4, 4, 1, 1, 1), VECTOR),
+        (f"{AVERAGE_BACKWARD}: a long shape", (1, 2, 2, 1), (1, 4, 4, 1) * 1000, VECTOR),
+        # In the first two what was pooled would fit.
+        (f"{AVERAGE_BACKWARD}: an overflow", (0, 2**30, 2**30, 1), (0, 2**31, 2**31, 1), BYTES),
+        (f"{AVERAGE_BACKWARD}: an overflow", (2**30, 2**30, 2, 0), (2**30, 2**31, 4, 0), BYTES),
+        (f"{AVERAGE_BACKWARD}: an overflow", (1, 2, 2, 1), (2**62, 4, 4, 4), BYTES),
+        (f"{AVERAGE_BACKWARD}: an overflow", (1, 2, 2, 1), (1, 2**61, 4, 1), r"No axis may exceed 2\^60 elements"),
+        (f"{AVERAGE_BACKWARD} {NEGATIVE_DIMENSION}: negative", (1, 2, 2, 1), (-536870912, 4, 4, 1), NEGATIVE),
+        (f"{AVERAGE_BACKWARD} {NEGATIVE_DIMENSION}: negative", (1, 2, 2, 1), (1, -4, -4, 1), NEGATIVE),
+        (f"{AVERAGE_BACKWARD} {NEGATIVE_DIMENSION}: negative", (1, 2, 2, 1), (1, 4, 4, -(2**63)), NEGATIVE),
     ],
     "pooled",
     "shape",
+    "message",
 )
-def test_gradients_of_another_shape(op, pooled, shape):
+def test_gradients_of_another_shape(op, pooled, shape, message, first):
+    call = partial(gradient_op, op, placed(pooled, first), placed(shape, first), **window(first=first))
+    fails(call, message)
+    fails(lambda: tf.function(call)(), message)
+    # What came before has left nothing behind.
+    good = gradient_op(op, placed((1, 2, 2, 1), first), placed((1, 4, 4, 1), first), **window(first=first))
+    assert good.numpy().ravel().tolist() == GOOD[op]
+
+
+def gradient_op(op, pooled, shape, **attributes):
     calls = {
-        "max_pool_backward": lambda: backward(pooled, pooled, shape),
-        "max_pool_indices": lambda: indices_of(pooled, shape),
-        "average_pool_backward": lambda: average_backward(pooled, shape),
+        "max_pool_backward": lambda: backward(pooled, pooled, shape, **attributes),
+        "max_pool_indices": lambda: indices_of(pooled, shape, **attributes),
+        "average_pool_backward": lambda: average_backward(pooled, shape, **attributes),
     }
-    message = "must (have|be a vector|not hold negative|not exceed)|No axis may exceed|at least one element"
-    fails(calls[op], message)
-    fails(lambda: tf.function(calls[op])(), message)
+    return calls[op]()
+
+
+@pytest.mark.parametrize("op", GOOD)
+def test_gradients_of_inputs_that_overflow_although_the_gradients_are_few(op):
+    """CVE-2022-35968: four windows, 2^30 apart; the bytes of their input are 2^64, which is 0 in 64 bits."""
+    apart = window(strides=(2**30, 2**30))
+    fails(lambda: gradient_op(op, (1, 2, 2, 1), (1, 2**31, 2**31, 1), **apart), BYTES)
 
 
 @rows(
@@ -88,7 +134,7 @@ def test_gradients_and_offsets_of_different_shapes(gradients, offsets, shape):
 def test_indices_of_another_shape_in_the_second_order_op(gradients, indices, sums):
     fails(lambda: unpool_backward(gradients, indices, sum_duplicates=sums), "must (have|agree)")
     # What came before has left nothing behind.
-    assert unpool_backward(sum_duplicates=sums).shape == (1, 2, 2, 1)
+    assert unpool_backward(sum_duplicates=sums).numpy().ravel().tolist() == [4, 1, 3, 2]
 
 
 def test_batches_without_images():
@@ -101,40 +147,11 @@ def test_batches_without_images():
     assert unpool_backward(none, small).shape == small
 
 
-DIFFERENTIABLE = {
-    "max_pool": lambda x: kpool.ops.max_pool(x, 2),
-    "max_pool by indices": lambda x: kpool.ops.max_pool(tf.repeat(tf.repeat(x, 8, 1), 8, 2), 16),
-    "average_pool": lambda x: kpool.ops.average_pool(x, 2),
-    "adaptive_max_pool": lambda x: kpool.ops.adaptive_max_pool(x, 2),
-    "adaptive_average_pool": lambda x: kpool.ops.adaptive_average_pool(x, 3),
-    "max_unpool": lambda x: kpool.ops.max_unpool(x, tf.zeros(x.shape, tf.int32), 2),
-    "max_unpool, sums": lambda x: kpool.ops.max_unpool(x, tf.zeros(x.shape, tf.int32), 2, duplicates="sum"),
-}
-WRONG = {
-    "batch": lambda y: tf.repeat(y, 2, 0),
-    "channels": lambda y: tf.repeat(y, 5, 3),
-    "no images": lambda y: y[:0],
-    "no rows": lambda y: y[:, :0],
-    "rank": lambda y: y[0],
-    "a number": lambda y: tf.constant(1.0),
-}
-
-
-@pytest.mark.parametrize("function", DIFFERENTIABLE)
-@rows([(f"{OTHER_SIZES} {SECOND_ORDER} {AVERAGE_BACKWARD}:", wrong) for wrong in WRONG], "wrong")
-def test_gradients_of_another_shape_in_public(function, wrong):
-    x = tf.random.stateless_normal((2, 4, 4, 1), (0, 0))
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = DIFFERENTIABLE[function](x)
-    fails(lambda: tape.gradient(y, x, WRONG[wrong](y)), "must (have|agree)")
-
-
 @pytest.mark.parametrize("first", [0, 1])
 def test_empty_shapes_whose_product_overflows(first):
     """CVE-2021-41206: the product overflows although the batch is 0."""
     shape = (0, 2**25, 2**25, 2**25)
-    message = r"A tensor must not exceed 2\^63 - 1 bytes.*=\(0, 33554432, 33554432, 33554432\)"
+    message = BYTES + r".*=\(0, 33554432, 33554432, 33554432\)"
     whole = window((1, 1), (1, 1), first=first)
     fails(lambda: pool(image(*shape), **whole), message)
     fails(lambda: average(image(*shape), **whole), message)
@@ -149,5 +166,27 @@ def test_empty_shapes_whose_product_overflows(first):
     fails(lambda: kpool.ops.max_pool(x, 1, data_format=data_format, return_indices=True, index_dtype="int64"), message)
     fails(lambda: kpool.ops.average_pool(x, 1, data_format=data_format), message)
     fails(lambda: kpool.ops.max_unpool(x, none, 1, data_format=data_format), message)
-    fails(lambda: kpool.ops.adaptive_max_pool(x, 1, data_format), "must not exceed|must span", errors=BOTH)
-    fails(lambda: kpool.ops.global_average_pool(x, data_format), "must not exceed|must span", errors=BOTH)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("count", [-1, 1, 2**31 - 1])
+def test_empty_shapes_whose_product_overflows_in_adaptive_windows(count, first):
+    """CVE-2021-41206: the same for as many windows as elements, for one (global pooling) and for as many as can be."""
+    shape = (0, 2**25, 2**25, 2**25)
+    count_of = 2**25 if count == -1 else count
+    pooled = (0, 2**25, count_of, count_of) if first else (0, count_of, count_of, 2**25)
+    whole = {"window": [first, 0, 0, 1, count, count]}
+    fails(lambda: pool(image(*shape), **whole), BYTES)
+    fails(lambda: average(image(*shape), **whole), BYTES)
+    fails(lambda: backward(pooled, pooled, shape, **whole), BYTES)
+    fails(lambda: indices_of(pooled, shape, **whole), BYTES)
+    fails(lambda: average_backward(pooled, shape, **whole), BYTES)
+    size, rule = tf.constant(shape[2:] if first else shape[1:3], tf.int64), {"sum_duplicates": True, **whole}
+    fails(lambda: ops.kpool_max_unpool(image(*pooled), image(*pooled, dtype="int32"), size, **rule), BYTES)
+    fails(lambda: ops.kpool_max_unpool_backward(image(*shape), image(*pooled, dtype="int32"), **rule), BYTES)
+    data_format, x, size = "channels_first" if first else "channels_last", image(*shape), None if count == -1 else count
+    for layers in (kpool.layers.AdaptiveMaxPooling2D, kpool.layers.AdaptiveAveragePooling2D):
+        error = (SPAN, ValueError) if count == 1 else (BYTES, tf.errors.InvalidArgumentError)
+        fails(lambda layer=layers(size, data_format): layer(x), error[0], errors=error[1])
+    for layers in (kpool.layers.GlobalMaxPooling2D, kpool.layers.GlobalAveragePooling2D):
+        fails(lambda layer=layers(data_format): layer(x), SPAN, errors=ValueError)
