@@ -31,27 +31,27 @@ WINDOWS = [
 def test_all_levels_give_the_same_bits(rng, dtype, channels, level):
     x = tf.constant(hostile(rng, (2, 19, 23, channels), dtype))
     driver.set_level("baseline")
-    expected = list(everything(x))
+    expected = list(results_of_every_op(x))
     assert len(expected) > len(WINDOWS)
     for name in driver.LEVELS:
         driver.set_level(name)
         # Results go past the cache where there is none.
         for cache_size in (1, 0):
             driver.set_cache_size(cache_size)
-            for actual, other in zip(everything(x), expected, strict=True):
+            for actual, other in zip(results_of_every_op(x), expected, strict=True):
                 same_bits(actual, other)
 
 
 def test_blocks_of_channels_past_the_cache(rng, level):
     """Parts of rows, which begin anywhere, go past the cache as whole rows do."""
     x = tf.constant(hostile(rng, (1, 2, 8, 2101), "float32"))
-    expected = list(everything(x))
+    expected = list(results_of_every_op(x))
     driver.set_cache_size(1)
-    for actual, other in zip(everything(x), expected, strict=True):
+    for actual, other in zip(results_of_every_op(x), expected, strict=True):
         same_bits(actual, other)
 
 
-def everything(x):
+def results_of_every_op(x):
     """What every op gives for every window, forward and backward."""
     for window in WINDOWS:
         inputs = tf.transpose(x, [0, 3, 1, 2]) if window.channels_first else x

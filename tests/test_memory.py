@@ -194,11 +194,11 @@ def backward_of(op, size, *offsets):
 def short_of_memory(place):
     """The error where memory is short, and whether the same op works right after."""
     megabytes, call = SHORT[place]
-    everything = with_memory_for_ops(None, call)
+    enough = with_memory_for_ops(None, call)
     with pytest.raises(tf.errors.ResourceExhaustedError) as caught:
         with_memory_for_ops(megabytes * MIB, call)
     again = with_memory_for_ops(None, call)
-    tf.nest.map_structure(lambda a, b: np.testing.assert_array_equal(a[0, -1, -1], b[0, -1, -1]), everything, again)
+    tf.nest.map_structure(lambda a, b: np.testing.assert_array_equal(a[0, -1, -1], b[0, -1, -1]), enough, again)
     return caught.value.message
 
 

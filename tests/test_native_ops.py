@@ -19,15 +19,7 @@ FLAGS = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        (window(sizes=(0, 2)), "`pool_size` must hold integers from 1"),
-        (window(sizes=(-1, 2)), "`pool_size` must hold integers from 1"),
-        (window(sizes=(2**31, 1)), "`pool_size` must hold integers from 1"),
-        (window(sizes=(2**31 - 1,) * 2), "`pool_size` must span at most"),
-        (window(sizes=(5, 2)), "`pool_size` must not exceed the padded input"),
-        (window(strides=(0, 1)), "`strides` must hold integers from 1"),
-        (window(strides=(-(2**63), 1)), "`strides` must hold integers from 1"),
         (window(dilations=(0, 1)), "`dilation_rate` must hold integers from 1"),
-        (window(dilations=(2**31 - 1,) * 2), "`pool_size` must not exceed the padded input"),
         (window(padding=((-1, 0), (0, 0))), "`padding` must hold integers from 0"),
         (window(padding=((2, 0), (0, 0))), "`padding` must be smaller than the window"),
         (window(padding=((2**62,) * 2,) * 2), "`padding` must hold integers from 0"),
@@ -57,13 +49,6 @@ def test_divisors_that_cannot_be(divisor):
         assert call(divisor_override=2**31 - 1).shape.rank == 4
         with pytest.raises(FAILURE, match="`divisor_override` must be an integer from 1 to 2147483647, or 0 for"):
             call(divisor_override=divisor)
-
-
-@pytest.mark.parametrize("attributes", [window(sizes=(0, 2)), window(strides=(2, 0)), window(padding=((2, 0), (0, 0)))])
-def test_windows_of_averages_are_checked_too(attributes):
-    for call in (average, average_backward):
-        with pytest.raises(FAILURE, match=r"`(pool_size|strides|padding)`"):
-            call(**attributes)
 
 
 @pytest.mark.parametrize(
@@ -151,82 +136,8 @@ def test_long_axes_of_empty_tensors_end_at_once():
 def test_a_window_too_large_for_offsets():
     with pytest.raises(FAILURE, match="no one-byte offsets"):
         pool(image(1, 16, 16, 1), **window(sizes=(16, 16)), num_offsets=1)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"gradients": (1, 2, 2, 2)}, "`gradients` and `offsets` must have the same shape"),
-        ({"gradients": (2, 2, 2, 1)}, "`gradients` and `offsets` must have the same shape"),
-        ({"gradients": ()}, "`gradients` and `offsets` must have the same shape"),
-        ({"gradients": (0, 2, 2, 1)}, "`gradients` and `offsets` must have the same shape"),
-        ({"offsets": (1, 2, 3, 1)}, "must have the shape of the pooled input"),
-        ({"offsets": (1, 2, 2)}, "must have the shape of the pooled input"),
-        ({"shape": (1, 4, 6, 1)}, "must have the shape of the pooled input"),
-        ({"shape": (2, 4, 4, 1)}, "must have the shape of the pooled input"),
-        ({"shape": (1, 4, 4, 3)}, "must have the shape of the pooled input"),
-        ({"shape": (1, 4, 4)}, "must have rank 4"),
-        ({"shape": ()}, "must have rank 4"),
-        ({"shape": [[1, 4, 4, 1]]}, "must be a vector of at most 5 sizes"),
-        ({"shape": (1, -4, 4, 1)}, "must not hold negative sizes"),
-        ({"shape": (-536870912, 4, 4, 1)}, "must not hold negative sizes"),
-        ({"shape": (1, 2**62, 2**62, 1)}, "No axis may exceed 2"),
-        ({"shape": (1, 2**50, 2**50, 1)}, "must not exceed 2\\^63 - 1 bytes"),
-        ({"shape": (1, 4, 4, 1, 1, 1, 1)}, "must be a vector of at most 5 sizes"),
-        (window(sizes=(16, 16), padding=((7, 7), (7, 7))), "no one-byte offsets"),
-    ],
-)
-def test_backward_of_shapes_that_do_not_fit(arguments, message):
-    assert backward().shape == (1, 4, 4, 1)
-    with pytest.raises(FAILURE, match=message):
-        backward(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"gradients": (1, 2, 2, 2)}, r"must have the shape of the pooled input.*=\(1, 2, 2, 1\)"),
-        ({"gradients": (2, 2, 2, 1)}, "must have the shape of the pooled input"),
-        ({"gradients": (0, 2, 2, 1)}, "must have the shape of the pooled input"),
-        ({"gradients": (1, 2, 2)}, "must have the shape of the pooled input"),
-        ({"gradients": (4,)}, "must have the shape of the pooled input"),
-        ({"gradients": ()}, "must have the shape of the pooled input"),
-        ({"gradients": (1,) * 9}, "must have the shape of the pooled input"),
-        ({"shape": (1, 4, 6, 1)}, "must have the shape of the pooled input"),
-        ({"shape": (2, 4, 4, 1)}, "must have the shape of the pooled input"),
-        ({"shape": (1, 4, 4, 3)}, "must have the shape of the pooled input"),
-        ({"shape": (0, 4, 4, 1)}, "must have the shape of the pooled input"),
-        ({"shape": (1, 1, 4, 1)}, "`pool_size` must not exceed the padded input"),
-        ({"shape": (1, 0, 4, 1)}, "at least one element on every spatial axis"),
-        ({"shape": (1, 4, 4)}, "must have rank 4"),
-        ({"shape": ()}, "must have rank 4"),
-        ({"shape": 4}, "must be a vector of at most 5 sizes"),
-        ({"shape": [[1, 4, 4, 1]]}, "must be a vector of at most 5 sizes"),
-        ({"shape": (1, 4, 4, 1, 1, 1)}, "must be a vector of at most 5 sizes"),
-        ({"shape": (1, -4, 4, 1)}, "must not hold negative sizes"),
-        ({"shape": (1, 4, 4, -1)}, "must not hold negative sizes"),
-        ({"shape": (-536870912, 4, 4, 1)}, "must not hold negative sizes"),
-        ({"shape": (1, 2**62, 2**62, 1)}, "No axis may exceed 2"),
-        ({"shape": (1, 2**50, 2**50, 1)}, r"must not exceed 2\^63 - 1 bytes"),
-        ({"shape": (2**40, 4, 4, 2**40)}, r"must not exceed 2\^63 - 1 bytes"),
-        ({"gradients": (0, 2, 2, 1), "shape": (0, 2**40, 2**40, 1)}, r"must not exceed 2\^63 - 1 bytes"),
-    ],
-)
-@pytest.mark.parametrize("channels_first", [False, True])
-def test_average_backward_of_shapes_that_do_not_fit(arguments, message, channels_first):
-    if channels_first:
-        # The spatial axes are the last two.
-        arguments = {
-            name: (*value[:1], *value[3:], *value[1:3]) if isinstance(value, tuple) and len(value) == 4 else value
-            for name, value in arguments.items()
-        }
-        message = message.replace("2, 2, 1", "1, 2, 2")
-        whole = {"gradients": (1, 1, 2, 2), "shape": (1, 1, 4, 4), **window(first=1)}
-    else:
-        whole = {"gradients": (1, 2, 2, 1), "shape": (1, 4, 4, 1)}
-    assert average_backward(**whole).shape == whole["shape"]
-    with pytest.raises(FAILURE, match=message):
-        average_backward(**{**whole, **arguments})
+    with pytest.raises(FAILURE, match="no one-byte offsets"):
+        backward(**window(sizes=(16, 16), padding=((7, 7), (7, 7))))
 
 
 @pytest.mark.parametrize("sums", [False, True])
@@ -309,25 +220,6 @@ def test_offsets_that_only_a_larger_window_has_reach_nothing(channels, dtype):
         ops.kpool_max_unpool_backward(image(1, 5, channels, dtype=dtype), indices, **three)
 
 
-BAD_INDICES = [-1, -(2**63), 16, 2**31, 2**32 + 3, 2**63 - 1]
-
-
-@pytest.mark.parametrize("sum_duplicates", [False, True])
-@pytest.mark.parametrize("dtype", ["int32", "int64"])
-@pytest.mark.parametrize("bad", BAD_INDICES)
-def test_indices_out_of_range(bad, dtype, sum_duplicates):
-    if not np.iinfo(dtype).min <= bad <= np.iinfo(dtype).max:
-        return
-    indices = np.zeros((3, 2, 2, 5), dtype)
-    indices[1, 0, 1, 4] = bad
-    indices[2, 1, 1, 4] = 99
-    message = rf"`indices` must lie in \[0, 16\), .* Received: indices\[1, 0, 1, 4\]={bad}\b"
-    with pytest.raises(FAILURE, match=message):
-        unpool(indices, index_dtype=dtype, sum_duplicates=sum_duplicates)
-    with pytest.raises(FAILURE, match=message):
-        ops.kpool_max_unpool_backward(image(3, 4, 4, 5), tf.constant(indices), sum_duplicates=sum_duplicates, **WINDOW)
-
-
 @pytest.mark.parametrize("channels", [1, 17, 40])
 @pytest.mark.parametrize("sum_duplicates", [False, True])
 def test_the_one_index_that_is_right_but_for_its_high_bits(channels, sum_duplicates):
@@ -359,20 +251,11 @@ def test_the_first_bad_index_is_named_whatever_the_number_of_threads():
             unpool(indices)
 
 
-@pytest.mark.parametrize(
-    ("indices_shape", "values_shape"),
-    [((1, 2, 2, 1), (1, 2, 2, 2)), ((2, 2, 2, 1), (1, 2, 2, 1)), ((4,), (1, 2, 2, 1)), ((1, 4, 1, 1), (1, 2, 2, 1))],
-)
-def test_indices_of_another_shape(indices_shape, values_shape):
-    with pytest.raises(FAILURE, match="`indices` must have the shape of `inputs`"):
-        unpool(np.zeros(indices_shape), tf.zeros(values_shape))
-
-
 @pytest.mark.parametrize("size", [(4,), (4, 4, 4), (0, 4), (-4, 4), (2, 4), (4, 6), (2**62, 4)])
 def test_output_sizes_that_cannot_be(size):
     with pytest.raises(FAILURE, match="`output_size` must"):
         unpool(np.zeros((1, 2, 2, 1)), size=size)
-    with pytest.raises(FAILURE):
+    with pytest.raises(FAILURE, match="A shape must be a vector of at most 5 sizes"):
         ops.kpool_max_unpool(
             tf.zeros((1, 2, 2, 1)), tf.zeros((1, 2, 2, 1), tf.int32), tf.constant([list(size)], tf.int64), **WINDOW
         )
@@ -420,18 +303,21 @@ def test_unpool_backward_of_shapes_that_do_not_fit(shape, message):
 @pytest.mark.parametrize("dtype", ["bool", "complex64", "string", "qint8"])
 def test_dtypes_without_a_kernel(dtype):
     for call in (pool, average):
-        with pytest.raises((FAILURE, TypeError, ValueError, tf.errors.NotFoundError)):
+        with pytest.raises(FAILURE, match=f"'T' of {dtype} is not in the list of allowed values: half, bfloat16"):
             call(tf.fill((1, 4, 4, 1), "a") if dtype == "string" else tf.cast(image(1, 4, 4, 1), dtype))
+
+
+ONLY_FLOATS = "'T' of int32 is not in the list of allowed values: half, bfloat16, float, double\\b(?!,)"
 
 
 def test_integers_have_no_averages_of_their_own():
     """The functions cast before; the op knows no rounding for them."""
-    with pytest.raises((FAILURE, TypeError, tf.errors.NotFoundError)):
+    with pytest.raises(FAILURE, match=ONLY_FLOATS):
         average(image(1, 4, 4, 1, dtype="int32"))
 
 
 def test_integers_have_no_gradient_op():
-    with pytest.raises((FAILURE, TypeError, tf.errors.NotFoundError)):
+    with pytest.raises(FAILURE, match=ONLY_FLOATS):
         ops.kpool_max_pool_backward(
             image(1, 2, 2, 1, dtype="int32"), tf.zeros((1, 2, 2, 1), tf.uint8), [1, 4, 4, 1], **WINDOW
         )
@@ -440,11 +326,11 @@ def test_integers_have_no_gradient_op():
 def test_failed_calls_leave_the_next_ones_intact():
     x = tf.constant(np.arange(16.0).reshape(1, 4, 4, 1))
     for _ in range(100):
-        with pytest.raises(FAILURE):
+        with pytest.raises(FAILURE, match="`pool_size` must not exceed the padded input"):
             pool(x, **window(sizes=(5, 5)))
-        with pytest.raises(FAILURE):
+        with pytest.raises(FAILURE, match="must have the shape of the pooled input"):
             average_backward((1, 2, 3, 1))
-        with pytest.raises(FAILURE):
+        with pytest.raises(FAILURE, match=r"indices\[0, 0, 0, 0\]=77"):
             unpool(np.full((1, 2, 2, 1), 77))
         assert pool(x).outputs.numpy().ravel().tolist() == [5, 7, 13, 15]
         assert average(x).numpy().ravel().tolist() == [2.5, 4.5, 10.5, 12.5]
@@ -457,4 +343,5 @@ def test_errors_inside_a_graph_reach_the_caller():
 
     with pytest.raises(FAILURE, match=r"indices\[0, 1, 1, 0\]=16\b"):
         graph(tf.ones((1, 2, 2, 1)), tf.constant([0, 1, 2, 16], shape=(1, 2, 2, 1)))
-    assert graph(tf.ones((1, 2, 2, 1)), tf.zeros((1, 2, 2, 1), tf.int32)).shape == (1, 4, 4, 1)
+    right = graph(image(1, 2, 2, 1), tf.constant([15, 0, 2, 2], shape=(1, 2, 2, 1)))
+    assert right.numpy().ravel().tolist() == [2, 0, 4, *[0] * 12, 1]

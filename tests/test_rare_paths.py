@@ -5,17 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import INTEGERS, run_python, same_bits
+from native import window
 
 import kpool
-from kpool.tf import native
+from kpool.tf import native as library
 from kpool.tf.library import ops
 
 FAILURE = tf.errors.InvalidArgumentError
-
-
-def window(sizes, strides, first=0):
-    """A window's attribute without padding and dilation."""
-    return {"window": [first, 0, 0, 0, *(n for k, s in zip(sizes, strides, strict=True) for n in (k, s, 1, 0, 0))]}
 
 
 @pytest.mark.parametrize("index_dtype", ["int32", "int64"])
@@ -81,21 +77,22 @@ def test_gathering_where_windows_may_not_lead(pooled, dtype, channels, index_dty
     for first, order in enumerate([(0, 1, 2, 3), (0, 3, 1, 2)]):
         inputs = tf.transpose(x, order), tf.transpose(indices, order)
         for sums, expected in ((True, everything), (False, np.where(shared, 0, everything).astype(dtype))):
-            actual = ops.kpool_max_unpool_backward(*inputs, sum_duplicates=sums, **window((2, 2), (2, 2), first))
+            actual = ops.kpool_max_unpool_backward(*inputs, sum_duplicates=sums, **window(first=first))
             same_bits(actual, expected.reshape(indices.shape).transpose(order))
 
 
 def test_gathering_from_tensors_of_a_rank_without_windows():
+    line = window((1,), (1,), (1,), ((0, 0),))
     for rank in (2, 6):
         with pytest.raises(FAILURE, match=rf"must have batch, 1 to 3 spatial axes and channels. Received: rank {rank}"):
-            ops.kpool_max_unpool_backward(tf.zeros([1] * rank), tf.zeros([1] * rank, tf.int32), **window((1,), (1,)))
+            ops.kpool_max_unpool_backward(tf.zeros([1] * rank), tf.zeros([1] * rank, tf.int32), **line)
 
 
 def test_a_process_without_the_package_is_told_to_import_it():
     result = run_python(
         f"""
         import tensorflow as tf
-        ops = tf.load_op_library({native.__file__!r})
+        ops = tf.load_op_library({library.__file__!r})
         try:
             ops.kpool_average_pool(tf.zeros((1, 2, 1)), window=[0, 0, 0, 0, 2, 2, 1, 0, 0])
         except tf.errors.FailedPreconditionError as error:
