@@ -20,7 +20,7 @@ WIDE = [*NARROW, -(2**63), 2**31, 2**63 - 1, 2**32 + 3, -(2**32) + 3]
 
 
 @pytest.mark.parametrize("sums", [False, True])
-@pytest.mark.parametrize("channels", [1, 5, 40])
+@pytest.mark.parametrize("channels", [1, 17, 40])
 @rows(
     [
         (f"{OUT_OF_RANGE} {BEYOND_OUTPUT}: {dtype}", bad, dtype)
@@ -35,6 +35,8 @@ def test_indices_out_of_range(bad, dtype, channels, sums):
     indices = np.broadcast_to(np.reshape([5, 7, 13, 15], (1, 2, 2, 1)), (3, 2, 2, channels)).astype(dtype)
     place = [1, 0, 1, channels - 1]
     indices[tuple(place)] = bad
+    # The first is named.
+    indices[2, 1, 1, 0] = 99
     message = rf"`indices` must lie in \[0, 16\), .*{re.escape(str(place))}={bad}\b"
     values, gradients = tf.ones(indices.shape), image(3, 4, 4, channels)
     duplicates = "sum" if sums else "last"
@@ -64,22 +66,23 @@ def test_indices_out_of_range_to_convert(bad, source):
     fails(lambda: kpool.ops.convert_indices(indices, source, "kpool", shape), message)
 
 
-def test_indices_of_another_plane():
+@pytest.mark.parametrize("channels", [1, 37])
+def test_indices_of_another_plane(channels):
     """ONNX Runtime PR #27432 and #27903: right for the 6 x 6 that was pooled, beyond the 5 x 5 that it becomes."""
-    x = np.arange(36.0, dtype="float32").reshape(1, 6, 6, 1)
+    x = np.repeat(np.arange(36.0, dtype="float32").reshape(1, 6, 6, 1), channels, 3)
+    whole, message = window((3, 3), (3, 3)), r"lie in \[0, 25\).*\[0, 1, 0, 0\]=32"
     values, indices = kpool.ops.max_pool(x, 3, return_indices=True)
-    fails(lambda: kpool.ops.max_unpool(values, indices, 3, output_size=(5, 5)), r"lie in \[0, 25\).*\[0, 1, 0, 0\]=32")
-    fails(lambda: unpool(indices, values, (5, 5), **window((3, 3), (3, 3))), r"lie in \[0, 25\).*\[0, 1, 0, 0\]=32")
-    fails(
-        lambda: ops.kpool_max_unpool_backward(image(1, 5, 5, 1), indices, **window((3, 3), (3, 3))),
-        r"lie in \[0, 25\).*\[0, 1, 0, 0\]=32",
-    )
-    # An offset that its window does not have reaches nothing.
-    offsets = tf.fill((1, 2, 2, 1), tf.constant(9, tf.uint8))
-    back = ops.kpool_max_pool_backward(
-        tf.ones((1, 2, 2, 1)), offsets, tf.constant((1, 6, 6, 1), tf.int64), **window((3, 3), (3, 3))
-    )
-    same_bits(back.numpy(), np.zeros((1, 6, 6, 1), "float32"))
+    fails(lambda: kpool.ops.max_unpool(values, indices, 3, output_size=(5, 5)), message)
+    fails(lambda: unpool(indices, values, (5, 5), **whole), message)
+    fails(lambda: ops.kpool_max_unpool_backward(image(1, 5, 5, channels), indices, **whole), message)
+    # An offset that its window does not have reaches nothing; the others still do.
+    offsets = np.full((1, 2, 2, channels), 9, "uint8")
+    offsets[0, 0, 1, -1] = 4
+    size = tf.constant(x.shape, tf.int64)
+    back = ops.kpool_max_pool_backward(image(*offsets.shape), offsets, size, **whole)
+    expected = np.zeros(x.shape, "float32")
+    expected[0, 1, 4, -1] = image(*offsets.shape)[0, 0, 1, -1]
+    same_bits(back.numpy(), expected)
 
 
 def test_indices_of_another_image():
@@ -175,6 +178,16 @@ def test_output_sizes(size):
     fails(lambda: graph(tf.constant(size, tf.int64)), "`output_size` must")
 
 
+def adaptive_layer(kind, rank):
+    make = getattr(kpool.layers, f"Adaptive{kind}Pooling{rank}D")
+    return lambda size: make((*[2] * (rank - 1), size))(image(1, *[4] * rank, 1))
+
+
+ADAPTIVE = {
+    f"Adaptive{kind}Pooling{rank}D": adaptive_layer(kind, rank) for kind in ("Max", "Average") for rank in (1, 2, 3)
+}
+
+
 @rows(
     [
         (f"{ZERO_WINDOW} {NEGATIVE_WINDOW}: adaptive", size)
@@ -182,9 +195,10 @@ def test_output_sizes(size):
     ],
     "size",
 )
-@pytest.mark.parametrize("op", ["adaptive_max_pool", "adaptive_average_pool", *NATIVE])
+@pytest.mark.parametrize("op", ["adaptive_max_pool", "adaptive_average_pool", *ADAPTIVE, *NATIVE])
 def test_adaptive_output_sizes(size, op):
     functions = {
+        **{name: lambda: ADAPTIVE[op](size) for name in ADAPTIVE},
         "adaptive_max_pool": lambda: kpool.ops.adaptive_max_pool(image(1, 4, 4, 1), (2, size)),
         "adaptive_average_pool": lambda: kpool.ops.adaptive_average_pool(image(1, 4, 4, 1), (2, size)),
     }

@@ -185,8 +185,8 @@ def test_empty_shapes_whose_product_overflows_in_adaptive_windows(count, first):
     fails(lambda: ops.kpool_max_unpool(image(*pooled), image(*pooled, dtype="int32"), size, **rule), BYTES)
     fails(lambda: ops.kpool_max_unpool_backward(image(*shape), image(*pooled, dtype="int32"), **rule), BYTES)
     data_format, x, size = "channels_first" if first else "channels_last", image(*shape), None if count == -1 else count
-    for layers in (kpool.layers.AdaptiveMaxPooling2D, kpool.layers.AdaptiveAveragePooling2D):
-        error = (SPAN, ValueError) if count == 1 else (BYTES, tf.errors.InvalidArgumentError)
-        fails(lambda layer=layers(size, data_format): layer(x), error[0], errors=error[1])
-    for layers in (kpool.layers.GlobalMaxPooling2D, kpool.layers.GlobalAveragePooling2D):
-        fails(lambda layer=layers(data_format): layer(x), SPAN, errors=ValueError)
+    for layer in (kpool.layers.AdaptiveMaxPooling2D, kpool.layers.AdaptiveAveragePooling2D):
+        message, errors = (SPAN, ValueError) if count == 1 else (BYTES, tf.errors.InvalidArgumentError)
+        fails(partial(layer(size, data_format), x), message, errors=errors)
+    for layer in (kpool.layers.GlobalMaxPooling2D, kpool.layers.GlobalAveragePooling2D):
+        fails(partial(layer(data_format), x), SPAN, errors=ValueError)
