@@ -120,14 +120,14 @@ def test_importing_where_it_cannot_run():
             raise tf.errors.NotFoundError(None, None, f"{path}: undefined symbol: TF_Something")
 
         newer = {tf: ["load_op_library", "RegisterGradient"], keras: ["KerasTensor", "ops", "random", "tree"]}
-        for module, version in ((tf, "2.15.1"), (keras, "2.15.0")):
+        for module, version in ((tf, "2.15.1"), (keras, "3.7.0")):
             kept = {name: getattr(module, name) for name in ["__version__", *newer[module]]}
             for name in newer[module]:
                 delattr(module, name)
             module.__version__ = version
             attempt()
             vars(module).update(kept)
-        keras.__version__, tf.load_op_library, load = "3.3.3", refuse, tf.load_op_library
+        keras.__version__, tf.load_op_library, load = "3.8.0", refuse, tf.load_op_library
         attempt()
         tf.load_op_library = load
         sys.modules["kpool.tf.native"] = native = ModuleType("native")
@@ -137,7 +137,7 @@ def test_importing_where_it_cannot_run():
     )
     old, older, broken, unregistered = result.stdout.splitlines()
     assert old.startswith("kpool needs TensorFlow 2.16 or newer: run `pip install --upgrade tensorflow`.")
-    assert older.startswith("kpool needs Keras 3.3 or newer: run `pip install --upgrade keras`.")
+    assert older.startswith("kpool needs Keras 3.8 or newer: run `pip install --upgrade keras`.")
     for line in (broken, unregistered):
         assert "cannot use kpool's native ops; build them anew where kpool is to run: in kpool's source folder" in line
         assert " `pip install --force-reinstall --no-deps --no-cache-dir .`. Received: " in line

@@ -9,7 +9,7 @@ import numpy as np
 
 from kpool.versions import require
 
-require("Keras", keras.__version__, "3.3")
+require("Keras", keras.__version__, "3.8")
 
 if keras.config.backend() != "tensorflow":
     raise ImportError(
