@@ -84,5 +84,10 @@ def _average_pool(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Ba
 
 @gradient_of(ops.kpool_average_pool_backward)
 def _average_pool_backward(inputs: Tensors, outputs: Tensors, attribute: Attribute) -> Backward:
-    rule = {**_divisor(attribute), **_window(attribute)}
-    return lambda gradient: run(ops.kpool_average_pool, gradient, **rule)
+    rule, size = {**_divisor(attribute), **_window(attribute)}, tf.get_static_value(inputs[1])
+
+    def backward(gradient: tf.Tensor) -> tf.Tensor:
+        # Unlike the others' second order, averages could be taken of any shape.
+        return run(ops.kpool_average_pool, gradient if size is None else tf.ensure_shape(gradient, size), **rule)
+
+    return backward

@@ -51,7 +51,7 @@ LONGEST = 900
 TESTS = [
     *["max_pool", "max_pool_gradients", "max_unpool", "native_ops", "average_pool", "average_sums", "properties"],
     *["indices", "adaptive_pool", "tall_windows", "global_pool", "rare_paths", "geometry", "levels", "threads"],
-    *["detours", "short_rows"],
+    *["detours", "short_rows", "advisories_indices"],
 ]
 FIRST = {
     "max_pool": ["max_pool", "short_rows", "tall_windows", "indices"],
@@ -59,7 +59,7 @@ FIRST = {
     "collect": ["detours", "max_unpool", "native_ops"],
     "average_pool": ["short_rows", "average_sums", "average_pool", "tall_windows"],
     "average_pool_backward": ["short_rows", "average_pool", "average_sums"],
-    "move": ["native_ops", "max_unpool"],
+    "move": ["native_ops", "max_unpool", "detours", "advisories_indices"],
     "shared": ["geometry", "native_ops", "max_pool", "tall_windows"],
 }
 
