@@ -22,7 +22,8 @@ def replace_pooling(model: keras.Model, verbose: bool = True) -> keras.Model:
     """A copy of a model in which every pooling layer of Keras is kpool's layer of that name.
 
     The copy has the original's weights, names, dtype policies and trainability. If the original was compiled, so is the
-    copy, with the same losses and metrics and an optimizer in the same state. Its predictions are the same, with
+    copy, with the same losses and metrics and an optimizer in the same state; only a model with a `compile` of its own
+    must be compiled again, unless it has a `compile_from_config` as well. The copy's predictions are the same, with
     averages to rounding. The original stays as it is, and shares nothing that changes with it.
 
     Nested and shared layers, nested models and layers inside wrappers such as `keras.layers.TimeDistributed` are found
@@ -32,7 +33,8 @@ def replace_pooling(model: keras.Model, verbose: bool = True) -> keras.Model:
     Args:
         model: A Sequential or functional model, whose layers can be made again from their configs, as for
             `keras.models.clone_model`.
-        verbose: Whether to print which layers were replaced, and which pooling layers were kept.
+        verbose: Whether to print which layers were replaced, which pooling layers were kept, and which models must be
+            compiled again.
 
     Returns:
         The copy. A subclass of `keras.Sequential`, or one of `keras.Model` that builds a functional model in a
@@ -40,7 +42,8 @@ def replace_pooling(model: keras.Model, verbose: bool = True) -> keras.Model:
 
     Raises:
         ValueError: If `model` is neither Sequential nor functional. A subclassed model's layers are made by its own
-            code, where `kpool.layers` can take the place of `keras.layers`.
+            code, where `kpool.layers` can take the place of `keras.layers`. Or if a layer's config does not make it
+            again, but one with other variables.
 
     Example:
 
@@ -101,35 +104,40 @@ def _copy(model: keras.Model, made: dict[int, Any]) -> keras.Model:
     if isinstance(model, keras.Function):
         # Keras would name the layers after their tensors.
         sources = {id(layer.output): layer for layer in model.layers if isinstance(layer, keras.layers.InputLayer)}
-        inputs = keras.tree.map_structure(lambda tensor: _again(sources[id(tensor)]).output, model.input)
+        inputs = keras.tree.map_structure(lambda tensor: _remade(sources[id(tensor)]).output, model.input)
     return keras.models.clone_model(model, inputs, copy)
 
 
 def _copy_layer(layer: Any) -> Any:
     """A layer's copy, without its weights; of a pooling layer its equivalent."""
-    config = _exchanged(layer.get_config())
+    config = _with_layers_exchanged(layer.get_config())
     if isinstance(layer, keras.layers.Lambda):
         # Its functions would lose what they refer to on their way through a config.
-        functions = {"function": layer.function, "output_shape": layer._output_shape, "mask": layer.mask}
+        functions = {
+            "function": layer.function,
+            # It is not public. Without it Keras calls the function to see the shape.
+            "output_shape": getattr(layer, "_output_shape", None),
+            "mask": layer.mask,
+        }
         return type(layer)(**{**config, **functions, "arguments": layer.arguments})
     if type(layer) in EQUIVALENTS:
         return EQUIVALENTS[type(layer)].from_config({**config, "autocast": layer.autocast})
-    again = type(layer).from_config(config)
+    copy = type(layer).from_config(config)
     if isinstance(layer, keras.layers.Layer):
-        again.autocast = layer.autocast
-    return again
+        copy.autocast = layer.autocast
+    return copy
 
 
-def _exchanged(config: Any) -> Any:
+def _with_layers_exchanged(config: Any) -> Any:
     """A config in which the layers that others contain are exchanged."""
     if isinstance(config, dict):
         if config.get("module") == "keras.layers" and "config" in config:
             layer = getattr(keras.layers, str(config.get("class_name")), None)
             if layer in EQUIVALENTS:
                 return keras.saving.serialize_keras_object(EQUIVALENTS[layer].from_config(config["config"]))
-        return {key: _exchanged(value) for key, value in config.items()}
+        return {key: _with_layers_exchanged(value) for key, value in config.items()}
     if type(config) in (list, tuple):
-        return type(config)(_exchanged(value) for value in config)
+        return type(config)(_with_layers_exchanged(value) for value in config)
     return config
 
 
@@ -142,6 +150,7 @@ def _copy_state(originals: dict[str, keras.layers.Layer], copies: dict[str, kera
         copy.trainable = layer.trainable
         if isinstance(layer, keras.Model):
             copy.dtype_policy = layer.dtype_policy
+    _check_variables(originals, copies)
     variables = {}
     for variable, copied in zip(originals[""].variables, copies[""].variables, strict=True):
         copied.assign(variable)
@@ -161,37 +170,67 @@ def _copy_state(originals: dict[str, keras.layers.Layer], copies: dict[str, kera
             _compile_as(copy, layer, variables)
 
 
+def _check_variables(originals: dict[str, keras.layers.Layer], copies: dict[str, keras.layers.Layer]) -> None:
+    """Raise an error for the innermost layer whose copy has other variables."""
+    for path, layer in reversed(originals.items()):
+        shapes, copied = ([v.shape for v in x.variables] for x in (layer, copies.get(path, layer)))
+        if copied != shapes:
+            raise ValueError(
+                f"`model` must consist of layers that their configs make again. That of {path or layer.name!r} makes "
+                f"one with variables of shapes {copied}. Received: a layer with variables of shapes {shapes}"
+            )
+
+
 def _compile_as(model: keras.Model, original: keras.Model, variables: dict[int, keras.Variable]) -> None:
     """Compile a model as the original is. `variables` has the model's variables by the ids of the original's."""
     if type(original).compile is not keras.Model.compile:
         # It knows itself how to do that, or Keras warns.
         model.compile_from_config(original.get_compile_config())
+        if model.compiled:
+            for name, optimizer in vars(original).items():
+                if isinstance(optimizer, keras.optimizers.Optimizer):
+                    setattr(model, name, _copy_optimizer(optimizer, variables))
         return
-    optimizer = _again(original.optimizer)
-    inner = getattr(original.optimizer, "inner_optimizer", original.optimizer)
-    if inner.built:
-        optimizer.build([variables[id(variable)] for variable in inner._trainable_variables])
-        for variable, copied in zip(original.optimizer.variables, optimizer.variables, strict=True):
-            copied.assign(variable)
     arguments = original._compile_config.config
     metrics = {
         name: keras.tree.map_structure(
-            lambda m: _again(m) if isinstance(m, keras.metrics.Metric) else m, arguments[name]
+            lambda m: _remade(m) if isinstance(m, keras.metrics.Metric) else m, arguments[name]
         )
         for name in ("metrics", "weighted_metrics")
     }
-    model.compile(**{**arguments, **metrics, "optimizer": optimizer, "auto_scale_loss": False})
+    model.compile(
+        **{
+            **arguments,
+            **metrics,
+            "optimizer": _copy_optimizer(original.optimizer, variables),
+            "auto_scale_loss": False,
+        }
+    )
 
 
-def _again(thing: Any) -> Any:
+def _copy_optimizer(original: Any, variables: dict[int, keras.Variable]) -> Any:
+    """An optimizer in the original's state, for the copies of its variables."""
+    optimizer = _remade(original)
+    inner = getattr(original, "inner_optimizer", original)
+    if inner.built:
+        optimizer.build([variables[id(variable)] for variable in inner._trainable_variables])
+        for variable, copied in zip(original.variables, optimizer.variables, strict=True):
+            copied.assign(variable)
+    return optimizer
+
+
+def _remade(thing: Any) -> Any:
     return type(thing).from_config(thing.get_config())
 
 
 def _report(originals: dict[str, keras.layers.Layer], copies: dict[str, keras.layers.Layer]) -> None:
-    """Print what became of every pooling layer of Keras."""
+    """Print what became of every pooling layer of Keras, and which models are no longer compiled."""
     seen = set()
     for path, layer in originals.items():
         if isinstance(layer, tuple(EQUIVALENTS)) and id(layer) not in seen:
             seen.add(id(layer))
             replaced = type(copies.get(path)) is EQUIVALENTS.get(type(layer))
             print(f"{'replaced' if replaced else 'kept':<8}  {path}: {type(layer).__name__}")
+    for path, layer in originals.items():
+        if isinstance(layer, keras.Model) and layer.compiled and path in copies and not copies[path].compiled:
+            print(f"not compiled  {path or layer.name}: call its compile()")

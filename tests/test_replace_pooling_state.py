@@ -102,6 +102,70 @@ def test_what_was_frozen_after_compiling_stays_so():
     assert model.compiled
 
 
+class Adversary(keras.Model):
+    """A user's compile() with one more optimizer, of whose arguments Keras knows nothing."""
+
+    def compile(self, adversary=None, **arguments):
+        super().compile(**arguments)
+        self.adversary = adversary
+
+
+class Restorable(Adversary):
+    """One that can be compiled from its config, as Keras asks for."""
+
+    def get_compile_config(self):
+        return {"adversary": keras.optimizers.serialize(self.adversary)}
+
+    def compile_from_config(self, config):
+        optimizer = keras.optimizers.deserialize(config["adversary"])
+        optimizer.build(self.trainable_variables)
+        self.compile(optimizer, optimizer="adam", loss="mse")
+
+
+def trained(kind, x):
+    inputs = keras.Input((4, 4, 1))
+    model = kind(inputs, keras.layers.GlobalMaxPooling2D()(keras.layers.Conv2D(1, 1)(inputs)))
+    model.compile(keras.optimizers.SGD(momentum=0.5), optimizer="adam", loss="mse")
+    model.fit(x, x.max((1, 2)), verbose=0)
+    model.adversary.apply([tf.ones(v.shape) for v in model.trainable_variables], model.trainable_variables)
+    return model
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_a_compile_of_the_users_goes_on_where_it_was(policy, rng, capsys):
+    keras.config.set_dtype_policy(policy)
+    x = images(rng, 4, (4, 4, 1))
+    model = trained(Restorable, x)
+    # Then the copy's optimizers, if they were built anew, would have fewer slots.
+    model.layers[1].bias.trainable = False
+    model.make_train_function(force=True)
+    copy = kpool.replace_pooling(model)
+    assert capsys.readouterr().out == "replaced  global_max_pooling2d: GlobalMaxPooling2D\n"
+    assert copy.compiled
+    for name in ("optimizer", "adversary"):
+        ours, theirs = getattr(copy, name), getattr(model, name)
+        assert type(ours) is type(theirs)
+        assert not {id(v) for v in ours.variables} & {id(v) for v in theirs.variables}
+        assert any(np.any(v) for v in theirs.variables[2:])
+        for a, b in zip(ours.variables, theirs.variables, strict=True):
+            np.testing.assert_array_equal(a, b)
+    for network in (copy, model):
+        network.fit(x, x.max((1, 2)), verbose=0)
+    for a, b in zip(copy.weights, model.weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6 if policy == "float32" else 1e-3)
+
+
+def test_a_compile_of_the_users_that_must_be_called_again(rng, capsys):
+    """Where Keras cannot compile a model that it loads from a file either."""
+    model = trained(Adversary, images(rng, 4, (4, 4, 1)))
+    with pytest.warns(UserWarning, match=r"`compile\(\)` was not called"):
+        copy = kpool.replace_pooling(model)
+    assert not copy.compiled
+    assert capsys.readouterr().out.splitlines()[-1] == f"not compiled  {model.name}: call its compile()"
+    for a, b in zip(copy.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_nested_model_keeps_its_own_compile_state():
     inner = sequential()
     inner.compile("sgd", "mse")
@@ -127,3 +191,48 @@ def test_a_model_that_cannot_be_copied_is_left_as_it_was():
     with pytest.raises(NotImplementedError, match="get_config"):
         kpool.replace_pooling(model)
     assert model.compiled
+
+
+class Forgetful(keras.layers.Layer):
+    """A user's layer whose config lacks what it was made with."""
+
+    def __init__(self, units=1, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = [keras.layers.Dense(4) for _ in range(units)]
+
+    def call(self, x):
+        return x + sum(dense(x) for dense in self.dense)
+
+    def get_config(self):
+        config = super().get_config()
+        assert "units" not in config
+        return config
+
+
+@pytest.mark.parametrize("units", [2, 0])
+def test_a_layer_that_its_config_does_not_make_again_is_named(units):
+    """With fewer variables than it had, and with more."""
+    inner = keras.Sequential([keras.Input((4,)), Forgetful(units, name="forgetful")], name="inner")
+    model = keras.Sequential([keras.Input((4,)), inner, keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"`model` must consist of .*'inner/forgetful' makes one .* Received: a layer"):
+        kpool.replace_pooling(model)
+
+
+class Later(keras.layers.Lambda):
+    """Keras' layer without what is not public in it."""
+
+    def __init__(self, function, **kwargs):
+        super().__init__(function, **kwargs)
+        del self._output_shape
+
+    def get_config(self):
+        return {**keras.layers.Layer.get_config(self), "function": None}
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
+def test_functions_of_a_keras_that_keeps_their_shapes_elsewhere(rng):
+    model = keras.Sequential([keras.Input(SHAPE), Later(lambda x: x * 2), keras.layers.GlobalMaxPooling2D()])
+    x = images(rng)
+    np.testing.assert_array_equal(kpool.replace_pooling(model, verbose=False)(x), model(x))
