@@ -3,18 +3,25 @@
 import os
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import run_python, same_bits
+from conftest import CALLED_BY_XLA, run_python, same_bits
 
+import kpool
 from kpool import layers
 from kpool.ops import average_pool, max_pool, max_unpool
+from kpool.tf import xla
 
 DATA = Path(__file__).parent / "data"
+
+
+def numbers(version):
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def segmenter():
@@ -27,18 +34,28 @@ def segmenter():
     return keras.Model(image, keras.layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
 
 
+SPEC = [tf.TensorSpec([None, None, None, 3], name="x")]
+
+
 class Module(tf.Module):
     """The functions without Keras, with a window too large for one byte of offsets among them."""
 
     def __init__(self):
         self.scale = tf.Variable(2.0)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], name="x")], autograph=False)
-    def __call__(self, x):
+    def compute(self, x):
         x = tf.tile(x * self.scale, [1, 3, 3, 1])
         values, indices = max_pool(x, 17, 3, return_indices=True)
         restored = max_unpool(values, indices, 17, 3, output_size=tf.shape(x)[1:3])
         return {"y": average_pool(restored, 5) + average_pool(max_pool(x, 3, 1, 1), 5)}
+
+    __call__ = tf.function(compute, SPEC, autograph=False)
+
+
+class Compiled(Module):
+    """The same for XLA."""
+
+    __call__ = tf.function(Module.compute, SPEC, autograph=False, jit_compile=True)
 
 
 FORMS = {
@@ -80,6 +97,15 @@ LOAD = """
         found[f"{{name}}/y"] = y
         for i, gradient in enumerate(gradients):
             found[f"{{name}}/gradient {{i}}"] = gradient
+        optimizer = keras.optimizers.SGD(0.01)
+        if path.suffix == ".keras":
+            optimizer.apply(gradients[1:], variables)
+        else:  # Keras' optimizers take its own variables only.
+            for variable, gradient in zip(variables, gradients[1:], strict=True):
+                variable.assign_sub(0.01 * gradient)
+        found[f"{{name}}/after a step"] = function(x)
+        for variable, gradient in zip(variables, gradients[1:], strict=True):
+            variable.assign_add(0.01 * gradient)
 
     for path in sorted(folder.iterdir()):
         if path.suffix == ".keras":
@@ -107,6 +133,7 @@ def saved(tmp_path_factory):
         save(model, str(folder / f"model_{form}"))
         if form != "exported":
             save(module, str(folder / f"module_{form}"))
+    tf.saved_model.save(Compiled(), str(folder / "module_compiled"))
     expected = {}
     for name, function in {"model": model, "module": lambda x: module(x)["y"]}.items():
         variables = model.trainable_variables if name == "model" else [module.scale]
@@ -115,7 +142,10 @@ def saved(tmp_path_factory):
             tensor = tf.constant(x)
             tape.watch(tensor)
             y = function(tensor)
-        expected[name] = [y, *tape.gradient(y, [tensor, *variables])]
+        gradients = tape.gradient(y, [tensor, *variables])
+        for variable, gradient in zip(variables, gradients[1:], strict=True):
+            variable.assign_sub(0.01 * gradient)
+        expected[name] = [y, *gradients, function(tensor)]
     return folder, expected
 
 
@@ -128,19 +158,21 @@ def test_a_new_process_predicts_and_learns(saved):
     found = np.load(folder / "found.npz")
     names = {name.split("/")[0] for name in found}
     saved_models = {f"{what}_{form}" for what in ("model", "module") for form in FORMS} - {"module_exported"}
-    assert names == saved_models | {"model.keras", "model_exported endpoint"}
+    assert names == saved_models | {"module_compiled", "model.keras", "model_exported endpoint"}
     for name in names:
         tensors = [found[f"{name}/y"]]
         while f"{name}/gradient {len(tensors) - 1}" in found:
             tensors.append(found[f"{name}/gradient {len(tensors) - 1}"])
+        tensors.append(found[f"{name}/after a step"])
         wanted = expected[re.match("model|module", name)[0]]
+        assert np.abs(wanted[-1] - wanted[0]).max() > 0.01
         for actual, value in zip(tensors, wanted, strict=True):
             assert np.any(value)
             np.testing.assert_allclose(actual, value, rtol=1e-4, atol=1e-5)
 
 
 def test_without_kpool_the_message_names_it(saved):
-    """But for a Keras that imports what a file needs by itself."""
+    """But for a Keras that imports what a file needs by itself. A program for XLA has no op that could be missing."""
     folder, _ = saved
     result = run_python(
         f"""
@@ -151,8 +183,11 @@ def test_without_kpool_the_message_names_it(saved):
 
         def attempt(load, path):
             try:
-                load(path)
+                loaded = load(path)
                 message = "loaded"
+                if path.name == "module_compiled":
+                    loaded(tf.zeros((1, 8, 8, 3)))
+                    message = "called"
             except Exception as error:
                 message = str(error).replace("\\n", " ")
             print(path.name, "kpool" in sys.modules, message, sep="\t")
@@ -165,12 +200,23 @@ def test_without_kpool_the_message_names_it(saved):
         """
     )
     *saved_models, model = (line.split("\t") for line in result.stdout.splitlines() if "\t" in line)
-    assert len(saved_models) == 5
+    assert len(saved_models) == 6
     for name, imported, message in saved_models:
         assert imported == "False", name
-        assert "Op type not registered 'Kpool" in message
+        if name != "module_compiled":
+            assert "Op type not registered 'Kpool" in message
+        elif xla.calls_kernels:
+            # To TensorFlow it is a program like any other, until it is called.
+            assert "untyped custom call to kpool" in message
+        else:
+            assert message == "called"
     _, imported, message = model
-    assert (imported, message) == ("True", "loaded") or "'registered_name': 'kpool>" in message
+    if numbers(keras.__version__) < [3, 9]:
+        # It imports whatever module a file names.
+        assert (imported, message) == ("True", "loaded")
+    else:
+        assert imported == "False"
+        assert "'registered_name': 'kpool>" in message
 
 
 def test_weights_alone(tmp_path, rng):
@@ -201,7 +247,7 @@ def test_a_clone_computes_the_same(rng):
     same_bits(clone(x).numpy(), model(x).numpy())
 
 
-VERSIONS = sorted(path.parent.name for path in DATA.glob("*/recorded.npz"))
+VERSIONS = sorted((path.parent.name for path in DATA.glob("*/recorded.npz")), key=numbers)
 
 
 def recorded(version):
@@ -219,44 +265,66 @@ def check(results, contents, name):
         np.testing.assert_allclose(results[part], value, rtol=1e-5, atol=1e-5, err_msg=part)
 
 
-def numbers(version):
-    return [int(number) for number in re.findall(r"\d+", version)[:2]]
-
-
-def test_there_are_files_of_earlier_versions():
-    assert "0.1.0" in VERSIONS
+def test_there_are_files_of_every_version():
+    """Of this one too: `python tests/data/write.py` writes them."""
+    assert VERSIONS[0] == "0.1.0"
+    assert VERSIONS[-1] == kpool.__version__
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_models_of_earlier_versions_load(version):
     x, contents, written = recorded(version)
-    if numbers(keras.__version__) < numbers(written["keras"]):
+    if numbers(keras.__version__)[:2] < numbers(written["keras"])[:2]:
         pytest.skip(f"the file is of Keras {written['keras']}, which this Keras need not read")
     check(keras.models.load_model(DATA / version / "model.keras")(x), contents, "model")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_ops_of_earlier_versions_load(version):
-    """Every op and attribute that a graph may hold goes on meaning the same."""
+@pytest.mark.parametrize("form", ["ops", pytest.param("compiled", marks=CALLED_BY_XLA)])
+def test_ops_of_earlier_versions_load(form, version):
+    """Every op and attribute that a graph may hold goes on meaning the same, in programs for XLA as well."""
     x, contents, _ = recorded(version)
-    loaded = tf.saved_model.load(str(DATA / version / "ops"))
-    for name in ("results", "gradients"):
-        check(loaded.signatures[name](tf.constant(x)), contents, name)
-    with tf.GradientTape() as tape:
-        tensor = tf.constant(x)
-        tape.watch(tensor)
-        values = loaded.signatures["results"](tensor)["values"]
-    assert np.any(tape.gradient(values, tensor))
+    signatures = tf.saved_model.load(str(DATA / version / form)).signatures
+    names = {key.split("/")[0] for key in contents} - {"model"}
+    assert set(signatures) == names if form == "ops" else len(signatures) >= 9
+    for name, function in signatures.items():
+        check(function(tf.constant(x)), contents, name)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("form", ["ops", pytest.param("compiled", marks=CALLED_BY_XLA)])
+def test_ops_of_earlier_versions_learn(form, version):
+    """A tape around a loaded function finds what a tape inside it found."""
+    x, contents, _ = recorded(version)
+    signatures = tf.saved_model.load(str(DATA / version / form)).signatures
+    names = [name for name in signatures if f"{name}/gradient" in contents]
+    assert len(names) >= 7
+    for name in names:
+        with tf.GradientTape() as tape:
+            tensor = tf.constant(x)
+            tape.watch(tensor)
+            values = signatures[name](tensor)["values"]
+        assert np.any(contents[f"{name}/gradient"])
+        check({"gradient": tape.gradient(values, tensor, 2 * values), "values": values}, contents, name)
 
 
 def test_the_files_hold_every_native_op():
     from kpool.tf.library import ops
 
-    graph = (DATA / VERSIONS[-1] / "ops" / "saved_model.pb").read_bytes()
+    graph, programs = ((DATA / VERSIONS[-1] / form / "saved_model.pb").read_bytes() for form in ("ops", "compiled"))
     names = {name for name in dir(ops) if name.startswith("kpool_") and not name.endswith("_eager_fallback")}
     assert len(names) >= 7
     for name in names:
         assert "".join(word.capitalize() for word in name.split("_")).encode() in graph, name
+        assert f'backend_config = "{name} '.encode() in programs, name
+
+
+def test_the_files_hold_every_layer():
+    with zipfile.ZipFile(DATA / VERSIONS[-1] / "model.keras") as file:
+        config = file.read("config.json").decode()
+    assert len(layers.__all__) > 20
+    for name in {getattr(layers, name).__name__ for name in layers.__all__}:
+        assert f'"class_name": "{name}"' in config, name
 
 
 def test_the_script_that_writes_the_files_works(tmp_path):
@@ -265,3 +333,8 @@ def test_the_script_that_writes_the_files_works(tmp_path):
     run_python(f"import runpy; runpy.run_path({str(tmp_path / 'write.py')!r}, run_name='__main__')")
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert sorted(os.listdir(folder)) == sorted(os.listdir(DATA / VERSIONS[-1]))
+    again, before = (dict(np.load(path / "recorded.npz")) for path in (folder, DATA / VERSIONS[-1]))
+    assert set(again) == set(before)
+    for name in set(before) - {"versions"}:
+        assert again[name].dtype == before[name].dtype
+        np.testing.assert_allclose(again[name], before[name], rtol=1e-5, atol=1e-5, err_msg=name)
