@@ -20,7 +20,10 @@ def segmenter():
     means = layers.AveragePooling2D(3, 1, "same", name="average")(x)
     scene = layers.AdaptiveAveragePooling2D(1, name="adaptive")(means)
     best = layers.GlobalMaxPooling2D(keepdims=True, name="global")(means)
-    x = keras.layers.Concatenate()([x, means, keras.layers.UpSampling2D(12)(keras.layers.Add()([scene, best]))])
+    mean = layers.GlobalAveragePooling2D(keepdims=True, name="global_average")(means)
+    quarters, _ = layers.AdaptiveMaxPooling2D(2, return_indices=True, name="adaptive_max")(means)
+    scene = keras.layers.UpSampling2D(12)(keras.layers.Add()([scene, best, mean]))
+    x = keras.layers.Concatenate()([x, means, scene, keras.layers.UpSampling2D(6)(quarters)])
     return keras.Model(image, keras.layers.Conv2D(1, 1, dtype="float32")(x))
 
 
@@ -46,7 +49,8 @@ def losses_in_float32():
 def test_training_converges(policy, losses_in_float32):
     """To where it does in float32."""
     model, losses = train(policy)
-    for name in ("max", "overlapping", "unpool", "average", "adaptive", "global"):
+    names = ["max", "overlapping", "unpool", "average", "adaptive", "adaptive_max", "global", "global_average"]
+    for name in names:
         outputs = keras.tree.flatten(model.get_layer(name).output)
         assert [tensor.dtype for tensor in outputs] == [POLICIES[policy], "int32"][: len(outputs)]
     assert losses_in_float32[-1] < 0.2 * losses_in_float32[0]

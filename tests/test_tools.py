@@ -66,7 +66,6 @@ def test_callbacks(data, tmp_path):
     seen = []
     callbacks = [
         keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="loss", save_best_only=True),
-        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
         keras.callbacks.EarlyStopping(monitor="loss", patience=2, restore_best_weights=True),
         keras.callbacks.ReduceLROnPlateau(monitor="loss", patience=1),
         keras.callbacks.TerminateOnNaN(),
@@ -79,6 +78,31 @@ def test_callbacks(data, tmp_path):
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 5
     best = keras.models.load_model(tmp_path / "best.keras")
     np.testing.assert_allclose(best.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-6)
+
+
+def test_training_goes_on_where_it_was_interrupted(data, tmp_path):
+    (x, y), found = data, []
+    for interrupted in (True, False):
+        keras.utils.set_random_seed(1)
+        model = classifier()
+        model.compile("sgd", "mse")
+
+        def interrupt(epoch, logs):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+        backup = keras.callbacks.BackupAndRestore(tmp_path / f"backup of {interrupted}")
+        if interrupted:
+            stop = keras.callbacks.LambdaCallback(on_epoch_begin=interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(x, y, epochs=3, shuffle=False, callbacks=[backup, stop], verbose=0)
+            model = classifier()
+            model.compile("sgd", "mse")
+        history = model.fit(x, y, epochs=3, shuffle=False, callbacks=[backup], verbose=0)
+        assert history.epoch == ([1, 2] if interrupted else [0, 1, 2])
+        found.append(model.get_weights())
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
 def test_summary():
