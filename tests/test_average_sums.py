@@ -47,6 +47,16 @@ def test_infinities_nan_and_zeros(dtype, rng):
     same_bits(average_pool(np.full((1, 2, 2, 1), -0.0, special.dtype), 2), np.zeros((1, 1, 1, 1), special.dtype))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("size", list(product([1, 2, 3, 4, 5], [1, 2, 3, 4])))
+def test_small_windows(size, dtype, rng):
+    """Those that share little are taken one by one, and some of them in one pass."""
+    for channels, dilation in product([2, 19, 40], [1, 2]):
+        oracle = Pooling((9, 11), size, size, dilation_rate=(1, dilation))
+        x = small_integers(rng, (2, 9, 11, channels), dtype)
+        same_bits(average_pool(x, size, dilation_rate=(1, dilation)), oracle.average_pool(x))
+
+
 def running_sums(rows, starts, ends):
     """Sums of `rows[:, start:end]`, for small integers."""
     sums = np.concatenate([np.zeros_like(rows[:, :1]), np.cumsum(rows, 1)], 1)
