@@ -57,6 +57,13 @@ def test_small_windows(size, dtype, rng):
         same_bits(average_pool(x, size, dilation_rate=(1, dilation)), oracle.average_pool(x))
 
 
+def test_divisors_that_float32_does_not_have(rng):
+    x = small_integers(rng, (1, 9, 11, 19), "float64")
+    for size in (1, 2, 3, 5):
+        oracle = Pooling((9, 11), (size, size), (size, size))
+        same_bits(average_pool(x, size, divisor_override=2**24 + 1), oracle.average_pool(x, divisor_override=2**24 + 1))
+
+
 def running_sums(rows, starts, ends):
     """Sums of `rows[:, start:end]`, for small integers."""
     sums = np.concatenate([np.zeros_like(rows[:, :1]), np.cumsum(rows, 1)], 1)
