@@ -50,12 +50,12 @@ def test_indices_of_pooling_are_met(name, data_format, dtype, index_dtype, rng):
         assert driver.detours() == before
 
 
-@pytest.mark.parametrize("channels", [17, 40, 600])
-def test_an_index_of_another_window_is_followed(channels):
-    indices = np.zeros((1, 2, 2, channels), "int32")
-    indices[0, 1] = 15
+@pytest.mark.parametrize(("images", "channels"), [(1, 17), (1, 40), (70, 300)])
+def test_an_index_of_another_window_is_followed(images, channels):
+    indices = np.zeros((images, 2, 2, channels), "int32")
+    indices[:, 1] = 15
     indices[0, 0, 1, -1] = 1
-    values = np.arange(4 * channels, dtype="float32").reshape(indices.shape)
+    values = np.arange(indices.size, dtype="float32").reshape(indices.shape)
     oracle = Pooling((4, 4), (2, 2), (2, 2))
     before = driver.detours()
     same_bits(max_unpool(values, indices, 2), oracle.scatter(values, indices))
