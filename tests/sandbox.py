@@ -1,5 +1,6 @@
 """A process of its own for what may kill it: a crash or a hang is the failure of one test, not the end of the run."""
 
+import ctypes
 import faulthandler
 import multiprocessing
 import os
@@ -9,6 +10,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+
+M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 class Sandbox:
@@ -41,6 +44,10 @@ class Sandbox:
 def _prepare():
     # With oneDNN TensorFlow's allocator takes all memory that is left, and TensorFlow aborts where there is none.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        # Blocks of a megabyte and more are mapped each on its own: free ones that stay would hide that memory is short.
+        libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
     faulthandler.enable()
 
 
