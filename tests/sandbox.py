@@ -1,6 +1,5 @@
 """A process of its own for what may kill it: a crash or a hang is the failure of one test, not the end of the run."""
 
-import ctypes
 import faulthandler
 import multiprocessing
 import os
@@ -10,8 +9,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
-
-M_MMAP_THRESHOLD = -3  # of malloc.h
 
 
 class Sandbox:
@@ -44,10 +41,6 @@ class Sandbox:
 def _prepare():
     # With oneDNN TensorFlow's allocator takes all memory that is left, and TensorFlow aborts where there is none.
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        # Blocks of a megabyte and more are mapped each on its own: free ones that stay would hide that memory is short.
-        libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
     faulthandler.enable()
 
 
