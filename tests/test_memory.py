@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import os
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -221,11 +222,8 @@ def with_memory_for_ops(extra, call):
 @pytest.mark.parametrize("place", SHORT)
 def test_too_little_memory_is_an_error(place):
     """Each place in a process of its own: what others had and left free would hide that memory is short."""
-    sandbox = Sandbox()
-    try:
+    with closing(Sandbox()) as sandbox:
         assert "llocat" in sandbox(short_of_memory, place)
-    finally:
-        sandbox.close()
 
 
 @LINUX
