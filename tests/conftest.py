@@ -1,6 +1,7 @@
 """Quiet imports, and what several test files share."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -114,6 +115,11 @@ def hostile(rng, shape, dtype):
 
 # Padding as the functions take it, and as the oracle does.
 PAIRS = {"valid": None, "same": "same", 1: [(1, 1), (1, 1)], ((0, 1), (2, 1)): [(0, 1), (2, 1)]}
+
+
+def numbers(version):
+    """What versions are ordered by."""
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def oriented(x, data_format):

@@ -26,8 +26,10 @@ def output_shape(shape):
     """What programs of XLA claim."""
     global _claimed
     before, _claimed = _claimed, shape
-    yield
-    _claimed = before
+    try:
+        yield
+    finally:
+        _claimed = before
 
 
 def cycle(numbers, shape, dtype):

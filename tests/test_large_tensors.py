@@ -1,5 +1,6 @@
 """A tensor of more than 2^31 elements is pooled and unpooled up to its far end."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,5 @@ def available():
 @pytest.mark.parametrize(("channels", "index_dtype"), [(1, "int64"), (2, "int64"), (64, "int32")])
 def test_more_than_two_to_the_31_elements(channels, index_dtype):
     """With one channel the plane is that large, and its indices; with more only the tensor is."""
-    own = Sandbox()
-    try:
+    with closing(Sandbox()) as own:
         assert own(large_tensor, channels, index_dtype) < NEEDED
-    finally:
-        own.close()

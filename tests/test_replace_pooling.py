@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import same_bits
+from conftest import numbers, same_bits
 
 import kpool
 
@@ -100,8 +100,8 @@ def test_layers_inside_are_those_of_the_copy(rng):
 
 def test_inputs_of_every_kind_are_kept(rng):
     """Their names, by which dictionaries are fed, dtypes, and that one may be missing."""
-    # Keras had it before, but lost it on the way through a config.
-    optional = {"optional": True} if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 15) else {}
+    # Older Keras takes none (3.8), or its own clones lose that it may (3.10).
+    optional = {"optional": True} if numbers(keras.__version__)[:2] >= [3, 15] else {}
     image, scale = keras.Input((4, 4, 1), dtype="uint8", name="image"), keras.Input((1,), name="scale", **optional)
     double = keras.layers.Lambda(lambda pair: pair[0] if pair[1] is None else pair[0] * pair[1])
     x = keras.layers.GlobalMaxPooling2D()(keras.layers.Rescaling(2.0)(image))
