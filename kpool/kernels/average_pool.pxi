@@ -25,14 +25,18 @@ cdef inline int64_t alike_until(const AveragePool* job, int64_t o, int64_t end) 
     return o + alike_windows(axis, o, end - 1)
 
 
+cdef inline void divide_one(Sum total, double divisor) noexcept nogil:
+    """In the precision of the sums."""
+    if Sum is f32_r:
+        total[0] = total[0] / <float> divisor
+    else:
+        total[0] = total[0] / divisor
+
+
 cdef inline void divide_by(Sum sums, double divisor, Py_ssize_t count) noexcept nogil:
-    cdef float narrow = <float> divisor
     cdef Py_ssize_t j
     for j in range(count):
-        if Sum is f32_r:
-            sums[j] = sums[j] / narrow
-        else:
-            sums[j] = sums[j] / divisor
+        divide_one[Sum](sums + j, divisor)
 
 
 cdef inline void divide(Sum sums, const AveragePool* job, const Tile* tile, int64_t* window) noexcept nogil:

@@ -31,7 +31,6 @@ cdef inline void average_whole(
     cdef Py_ssize_t o, j
     cdef RealVec a = x + rows[0], b = a, c = a, d = a
     cdef size_t ahead = read_ahead(windows, shift, lanes) * sizeof(x[0])
-    cdef float narrow = <float> divisor
     # One element, which the compiler keeps in a register.
     cdef double room[1]
     cdef Sum total = <Sum> room
@@ -51,10 +50,8 @@ cdef inline void average_whole(
             add_column[Sum, RealVec](total, a, b, c, d, j + column, height)
             if width > 2:
                 add_column[Sum, RealVec](total, a, b, c, d, j + 2 * column, height)
-            if Sum is f32_r:
-                sums[j] = total[0] / narrow
-            else:
-                sums[j] = total[0] / divisor
+            divide_one[Sum](total, divisor)
+            sums[j] = total[0]
         sums += lanes
         a += shift
         b += shift
