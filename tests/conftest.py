@@ -164,8 +164,7 @@ def same_bits(actual, expected):
     np.testing.assert_array_equal(np.signbit(actual) & (actual == 0), np.signbit(expected) & (expected == 0))
 
 
-def run_python(code, check=True):
+def run_python(code, check=True, **environment):
     """Run code in a fresh interpreter that imports the installed package, not the source tree around it."""
-    return subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120, check=check
-    )
+    command, environment = [sys.executable, "-P", "-c", textwrap.dedent(code)], {**os.environ, **environment}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=check, env=environment)

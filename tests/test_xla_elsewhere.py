@@ -1,7 +1,6 @@
 """Where XLA cannot call the kernels, on machines with a GPU and where a look-up fails; and what it cannot do at all."""
 
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from types import ModuleType
 
 import pytest
 import tensorflow as tf
-from conftest import CALLED_BY_XLA, small_integers
+from conftest import CALLED_BY_XLA, run_python, small_integers
 from test_xla import compiled, segmenter
 
 from kpool import layers
@@ -143,15 +142,5 @@ def test_a_tensorflow_whose_xla_is_another(flag, tmp_path):
     for source, path, *flags in ((LIBRARY, library, flag), (LOADER, loader, f'-DOTHER="{library}"', "-ldl")):
         command = [compiler, "-shared", "-fPIC", "-x", "c", "-", "-o", str(path), *flags]
         subprocess.run(command, input=source, text=True, check=True)
-    code = """
-        from kpool.tf import xla
-        print(xla.calls_kernels, xla.call_module is not None)
-    """
-    result = subprocess.run(
-        [sys.executable, "-P", "-c", "\n".join(line.strip() for line in code.splitlines())],
-        env={**os.environ, "LD_PRELOAD": str(loader)},
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout == "False True\n"
+    code = "from kpool.tf import xla; print(xla.calls_kernels, xla.call_module is not None)"
+    assert run_python(code, LD_PRELOAD=str(loader)).stdout == "False True\n"
