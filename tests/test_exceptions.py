@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 SOURCES = Path(__file__).parents[1] / "kpool"
+pytestmark = pytest.mark.skipif(not SOURCES.exists(), reason="the sources are not here")
 # A function with a body, to the colon behind its arguments; functions are among the arguments of some.
 FUNCTION = re.compile(
     r'^cdef (?P<name>[\w ,*\[\]]*?\w+)(?: "\w+" )?\((?:[^()]|\([^()]*\))*\)(?P<promise>[^:\n]*):$', re.MULTILINE
