@@ -71,39 +71,46 @@ def failures(x):
     values = tf.zeros(bad.shape)
     shape = tf.constant(x.shape, tf.int64)
     none = tf.constant((), tf.int64)
+    halves = tf.cast(values, tf.float16)
     offsets = tf.zeros(bad.shape, tf.uint8)
     calls = [
-        lambda: pool(x, **window(sizes=(65, 65))),
-        lambda: pool(x, **window(sizes=(16, 16)), num_offsets=1),
-        lambda: average(x, **window(dilations=(99, 1))),
-        lambda: ops.kpool_max_pool_backward(x, offsets, shape, **WINDOW),
-        lambda: ops.kpool_max_pool_indices(offsets, shape[1:], Tindices=tf.int32, **WINDOW),
-        lambda: ops.kpool_average_pool_backward(x, shape, **WINDOW),
-        lambda: ops.kpool_max_unpool(values, bad, none, sum_duplicates=False, **WINDOW),
-        lambda: ops.kpool_max_unpool(tf.cast(values, tf.float16), bad, none, sum_duplicates=True, **WINDOW),
-        lambda: ops.kpool_max_unpool_backward(x, bad, sum_duplicates=True, **WINDOW),
-        lambda: ops.kpool_max_unpool_backward(x, bad, sum_duplicates=False, **WINDOW),
+        ("`pool_size` must not exceed", lambda: pool(x, **window(sizes=(65, 65)))),
+        ("one-byte offsets", lambda: pool(x, **window(sizes=(16, 16)), num_offsets=1)),
+        ("`pool_size` must not exceed", lambda: average(x, **window(dilations=(99, 1)))),
+        ("`gradients` and `offsets`", lambda: ops.kpool_max_pool_backward(x, offsets, shape, **WINDOW)),
+        ("rank 4", lambda: ops.kpool_max_pool_indices(offsets, shape[1:], Tindices=tf.int32, **WINDOW)),
+        ("`gradients` must have the shape", lambda: ops.kpool_average_pool_backward(x, shape, **WINDOW)),
+        ("must lie in", lambda: ops.kpool_max_unpool(values, bad, none, sum_duplicates=False, **WINDOW)),
+        ("must lie in", lambda: ops.kpool_max_unpool(halves, bad, none, sum_duplicates=True, **WINDOW)),
+        ("must lie in", lambda: ops.kpool_max_unpool_backward(x, bad, sum_duplicates=True, **WINDOW)),
+        ("must lie in", lambda: ops.kpool_max_unpool_backward(x, bad, sum_duplicates=False, **WINDOW)),
     ]
     return lambda: all_fail(calls)
 
 
 def refusals(x):
     """Ten nodes that cannot be made."""
-    wrong = [window(strides=(0, 1)), window(sizes=(2**40, 1)), {"window": [0] * 9}, {"window": []}]
-    calls = [partial(op, x, **attributes) for op in (pool, average) for attributes in wrong]
-    calls += [partial(pool, x, num_offsets=2), partial(average, x, divisor_override=-1)]
+    wrong = {
+        "`strides` must": window(strides=(0, 1)),
+        "1099511627776": window(sizes=(2**40, 1)),
+        r"pool_size=\(0,\)": {"window": [0] * 9},
+        "`window` must hold": {"window": []},
+    }
+    calls = [(message, partial(op, x, **wrong[message])) for op in (pool, average) for message in wrong]
+    calls += [("optional output", partial(pool, x, num_offsets=2))]
+    calls += [("`divisor_override`", partial(average, x, divisor_override=-1))]
     return lambda: all_fail(calls)
 
 
 def failures_of_others(x):
     """The same of an op of TensorFlow's own."""
-    calls = [partial(tf.raw_ops.MaxPool, input=x, ksize=[1, 0, 2, 1], strides=[1, 2, 2, 1], padding="VALID")] * 10
-    return lambda: all_fail(calls)
+    call = partial(tf.raw_ops.MaxPool, input=x, ksize=[1, 0, 2, 1], strides=[1, 2, 2, 1], padding="VALID")
+    return lambda: all_fail([("must be positive", call)] * 10)
 
 
 def all_fail(calls):
-    for call in calls:
-        with pytest.raises(tf.errors.InvalidArgumentError):
+    for message, call in calls:
+        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             call()
 
 
