@@ -51,15 +51,18 @@ def test_indices_of_pooling_are_met(name, data_format, dtype, index_dtype, rng):
 
 
 @pytest.mark.parametrize(("images", "channels"), [(1, 17), (1, 40), (70, 300)])
-def test_an_index_of_another_window_is_followed(images, channels):
+def test_an_index_of_another_window_is_followed_there_and_back(images, channels):
     indices = np.zeros((images, 2, 2, channels), "int32")
     indices[:, 1] = 15
     indices[0, 0, 1, -1] = 1
     values = np.arange(indices.size, dtype="float32").reshape(indices.shape)
+    gradients = np.arange(16.0 * images * channels, dtype="float32").reshape(images, 4, 4, channels) + 1
     oracle = Pooling((4, 4), (2, 2), (2, 2))
     before = driver.detours()
     same_bits(max_unpool(values, indices, 2), oracle.scatter(values, indices))
     assert driver.detours() == before + 1
+    found = ops.kpool_max_unpool_backward(gradients, indices, sum_duplicates=False, **WINDOW)
+    same_bits(found.numpy(), oracle.gather(gradients, indices))
 
 
 def test_positions_that_differ_in_their_high_bits_alone():
