@@ -157,7 +157,8 @@ cdef class Case:
             if unpool_geometry(g, &self.window, ndim, self.shape, NULL, &problem):
                 unpooled_shape(g, &self.window, sizes)
             for i in range(first, first + self.window.rank):
-                sizes[i] += self.size(6) - 3
+                # Unsigned, since both may be any of 64 bits.
+                sizes[i] = <int64_t> (<uint64_t> sizes[i] + <uint64_t> self.size(6) - 3)
             if not known and not move_geometry(g, self.window.channels_first, ndim, sizes, self.shape, &problem):
                 return False
             if known and not unpool_geometry(g, &self.window, ndim, self.shape, sizes + first if given else NULL,
