@@ -136,23 +136,26 @@ class BuildExtensions(build_ext):
         return next((line for line in lines if "error" in line), lines[0]) if result.returncode else ""
 
 
-setup(
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
-    cmdclass={"build_ext": BuildExtensions},
-    ext_modules=cythonize(
-        [
-            extension("kpool.kernels.geometry"),
-            extension("kpool.kernels.threads"),
-            *(extension(f"kpool.kernels.{level}", flags, [INLINE]) for level, flags in LEVELS.items()),
-            extension("kpool.kernels.driver", macros=[("KPOOL_LEVELS", len(LEVELS))]),
-            extension(
-                "kpool.tf.native",
-                extra_link_args=["-Wl,-undefined,dynamic_lookup"] if MACOS else [],
-            ),
-        ],
-        compiler_directives=DIRECTIVES,
-        build_dir="build/cython",
-        force=DEBUG,
-        emit_linenums=DEBUG,
-    ),
-)
+# Cython's processes may import this file.
+if __name__ == "__main__":
+    setup(
+        options={"bdist_wheel": {"py_limited_api": "cp311"}},
+        cmdclass={"build_ext": BuildExtensions},
+        ext_modules=cythonize(
+            [
+                extension("kpool.kernels.geometry"),
+                extension("kpool.kernels.threads"),
+                *(extension(f"kpool.kernels.{level}", flags, [INLINE]) for level, flags in LEVELS.items()),
+                extension("kpool.kernels.driver", macros=[("KPOOL_LEVELS", len(LEVELS))]),
+                extension(
+                    "kpool.tf.native",
+                    extra_link_args=["-Wl,-undefined,dynamic_lookup"] if MACOS else [],
+                ),
+            ],
+            compiler_directives=DIRECTIVES,
+            build_dir="build/cython",
+            force=DEBUG,
+            emit_linenums=DEBUG,
+            nthreads=os.cpu_count(),
+        ),
+    )

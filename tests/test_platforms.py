@@ -26,7 +26,7 @@ def build(monkeypatch):
     monkeypatch.setattr(setuptools, "setup", arguments.update)
 
     def run(compiler="no-such-compiler"):
-        runpy.run_path(str(SETUP))
+        runpy.run_path(str(SETUP), run_name="__main__")
         builder = object.__new__(arguments["cmdclass"]["build_ext"])
         builder.compiler = SimpleNamespace(compiler_so=[compiler, "-O3"], include_dirs=["/include"])
         builder.build_extensions()
