@@ -22,9 +22,10 @@ def replace_pooling(model: keras.Model, verbose: bool = True) -> keras.Model:
     """A copy of a model in which every pooling layer of Keras is kpool's layer of that name.
 
     The copy has the original's weights, names, dtype policies and trainability. If the original was compiled, so is the
-    copy, with the same losses and metrics and an optimizer in the same state; only a model with a `compile` of its own
-    must be compiled again, unless it has a `compile_from_config` as well. The copy's predictions are the same, with
-    averages to rounding. The original stays as it is, and shares nothing that changes with it.
+    copy, with the same losses, with metrics and an optimizer as their configs make them again, and with the optimizer's
+    state; only a model with a `compile` of its own must be compiled again, unless it has a `compile_from_config` as
+    well. The copy's predictions are the same, with averages to rounding. The original stays as it is, and shares
+    nothing that changes with it.
 
     Nested and shared layers, nested models and layers inside wrappers such as `keras.layers.TimeDistributed` are found
     as well. What is kept and listed as such: subclasses of Keras' pooling layers, and layers that a custom layer makes
@@ -42,8 +43,9 @@ def replace_pooling(model: keras.Model, verbose: bool = True) -> keras.Model:
 
     Raises:
         ValueError: If `model` is neither Sequential nor functional. A subclassed model's layers are made by its own
-            code, where `kpool.layers` can take the place of `keras.layers`. Or if a layer's config does not make it
-            again, but one with other variables.
+            code, where `kpool.layers` can take the place of `keras.layers`. Or if the config of a layer or an optimizer
+            does not make it again, but one with other variables, or if the model has lost variables since it was
+            compiled.
 
     Example:
 
@@ -213,7 +215,20 @@ def _copy_optimizer(original: Any, variables: dict[int, keras.Variable]) -> Any:
     optimizer = _remade(original)
     inner = getattr(original, "inner_optimizer", original)
     if inner.built:
+        lost = [variable.path for variable in inner._trainable_variables if id(variable) not in variables]
+        if lost:
+            raise ValueError(
+                "`model` must have every variable of its optimizer: call its `compile` again after taking layers from "
+                f"it. Received: an optimizer with {lost}"
+            )
         optimizer.build([variables[id(variable)] for variable in inner._trainable_variables])
+        shapes, copied_shapes = ([v.shape for v in x.variables] for x in (original, optimizer))
+        if copied_shapes != shapes:
+            raise ValueError(
+                "`model` must have an optimizer that its config makes again. That of "
+                f"{type(original).__name__} makes one with variables of shapes {copied_shapes}. Received: an optimizer "
+                f"with variables of shapes {shapes}"
+            )
         for variable, copied in zip(original.variables, optimizer.variables, strict=True):
             copied.assign(variable)
     return optimizer

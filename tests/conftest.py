@@ -37,7 +37,7 @@ def pytest_configure(config):
 
 
 LINUX = pytest.mark.skipif(
-    sys.platform != "linux", reason="/proc, and limits on memory that are heeded, are Linux' own"
+    sys.platform != "linux", reason="/proc, limits on memory that are heeded, and the cores of a process are Linux' own"
 )
 CALLED_BY_XLA = pytest.mark.skipif(sys.platform != "linux", reason="XLA finds the kernels on Linux alone")
 

@@ -7,11 +7,11 @@ import pytest
 
 SOURCES = Path(__file__).parents[1] / "kpool"
 pytestmark = pytest.mark.skipif(not SOURCES.exists(), reason="the sources are not here")
-# A function with a body, to the colon behind its arguments; functions are among the arguments of some.
+# A function's head, to the end of its promise; functions are among the arguments of some.
 FUNCTION = re.compile(
-    r'^cdef (?P<name>[\w ,*\[\]]*?\w+)(?: "\w+" )?\((?:[^()]|\([^()]*\))*\)(?P<promise>[^:\n]*):$', re.MULTILINE
+    r'^cdef (?P<name>[\w ,*\[\]]*?\w+)(?: "\w+" )?\((?:[^()]|\([^()]*\))*\)(?P<promise>[^:\n]*):?$', re.MULTILINE
 )
-FILES = sorted(path for path in SOURCES.glob("*/*.p[xy][ix]") if path.suffix in (".pxi", ".pyx"))
+FILES = sorted(SOURCES.glob("*/*.p[xy][idx]"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FLOATS, INTEGERS, numpy_dtype, same_bits
+from conftest import FLOATS, INTEGERS, LINUX, numpy_dtype, same_bits
 from hypothesis import example, given
 from hypothesis import strategies as st
 from native import window
@@ -200,6 +200,7 @@ FAILED = {
 }
 
 
+@LINUX
 @pytest.mark.parametrize("op", OPS)
 def test_hostile_calls(op, sandbox):
     @given(hostile_calls(op))

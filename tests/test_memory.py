@@ -152,7 +152,7 @@ def test_calls_leave_no_memory_behind(sandbox):
 def test_calls_that_fail_leave_no_memory_behind(maker, sandbox):
     """TensorFlow keeps some 700 bytes of every failure, and more of a long message, whatever op it is."""
     # What TensorFlow keeps differs by up to 60 bytes, with the message and from run to run. A status, of 48 bytes, can
-    # hide in that; `close_call` frees those of the calls above as well. An `Attributes` or a tensor cannot.
+    # hide in that: the test above sees those of calls, that of a node none. An `Attributes` or a tensor cannot.
     others = forgotten(sandbox, failures_of_others, MANY // 5)[0]
     assert forgotten(sandbox, maker, MANY // 5)[0] < others + 100
 

@@ -218,6 +218,34 @@ def test_a_layer_that_its_config_does_not_make_again_is_named(units):
         kpool.replace_pooling(model)
 
 
+def test_an_optimizer_of_layers_that_are_gone():
+    model = sequential()
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    last = model.layers[-1].name
+    model.pop()
+    with pytest.raises(
+        ValueError, match=rf"`model` must have every variable of its optimizer.*Received.*{last}/kernel"
+    ):
+        kpool.replace_pooling(model)
+    assert model.compiled
+
+
+class ForgetfulSGD(keras.optimizers.SGD):
+    """A user's optimizer whose config lacks what it was made with."""
+
+    def get_config(self):
+        return {**super().get_config(), "momentum": 0.0}
+
+
+def test_an_optimizer_that_its_config_does_not_make_again():
+    model = sequential()
+    model.compile(ForgetfulSGD(momentum=0.9), "mse")
+    model.optimizer.build(model.trainable_variables)
+    with pytest.raises(ValueError, match=r"an optimizer that its config makes again\. That of ForgetfulSGD"):
+        kpool.replace_pooling(model)
+
+
 class Later(keras.layers.Lambda):
     """Keras' layer without what is not public in it."""
 

@@ -178,11 +178,13 @@ def test_tensorflows_setting_is_followed(when):
     assert out == "5\n"
 
 
+@LINUX
 def test_without_a_setting_every_core_is_used():
     out = run_python("import kpool; from kpool.kernels import threads; print(threads.num_threads())").stdout
     assert out == f"{len(os.sched_getaffinity(0))}\n"
 
 
+@LINUX
 @pytest.mark.parametrize(("text", "count"), [("3", 3), (" 3 ", 3), ("0", 0), ("", 0), ("abc", 0), ("9" * 11, 0)])
 def test_tensorflows_variable_is_followed(text, count, thread_count, monkeypatch):
     """And what TensorFlow passes over in it is none to kpool."""

@@ -4,6 +4,7 @@ import re
 
 import keras
 import numpy as np
+import pydot
 import pytest
 import tensorflow as tf
 from conftest import same_bits, small_integers
@@ -113,8 +114,14 @@ def test_summary():
         assert expected in text
 
 
-def test_plot():
-    dot = keras.utils.model_to_dot(classifier(), show_shapes=True, show_dtype=True, show_layer_names=True)
+def test_plot(tmp_path, monkeypatch):
+    # Graphviz, which need not be here, would draw what it is told.
+    drawn = []
+    monkeypatch.setattr(pydot.Dot, "create", lambda dot, *_, **__: drawn.append(dot) or b"a picture")
+    path = tmp_path / "model.png"
+    keras.utils.plot_model(classifier(), path, show_shapes=True, show_dtype=True, show_layer_names=True)
+    assert path.read_bytes() == b"a picture"
+    dot = drawn[-1]
     # What Graphviz is told of all nodes stands there as a node without a label.
     nodes = [node.get_label() for node in dot.get_nodes() if node.get_label()]
     pool, unpool = (next(label for label in nodes if f">{name}<" in label) for name in ("pool", "unpool"))

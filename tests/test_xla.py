@@ -1,4 +1,7 @@
-"""What `jit_compile=True` computes: the same bits as the native ops, by the same kernels or by TensorFlow's ops."""
+"""What `jit_compile=True` computes: the same bits as the native ops, by the same kernels.
+
+By TensorFlow's ops, where XLA cannot call the kernels, the same but for the last bits of means and the sign of zeros.
+"""
 
 import keras
 import ml_dtypes

@@ -4,11 +4,13 @@
 
 builds a copy of kpool in the folder WORK with every mutation of `mutations.txt` in it, each behind a number that the
 environment variable KPOOL_MUTANT names, and runs the tests once for each, in forks of a process that has imported what
-takes its time. Results stay in WORK: what was tried is not tried again, so the run can be stopped, or limited to some
-seconds, and goes on where it was. Needs a C compiler, and Python with what the tests need, Cython and setuptools.
+takes its time. Results stay in WORK, so the run can be stopped, or limited to some seconds, and goes on where it was.
+What was noticed is not tried again, even with other sources or tests: begin with an empty WORK for a score of those.
+Needs a C compiler, and Python with what the tests need, Cython and setuptools.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -47,6 +49,7 @@ HEADS = ["elements.pxd", "geometry.pxd", "geometry.pyx", "kernels.pxi", "driver.
 # Seconds for one test and for all of them, after which a mutation counts as noticed.
 LONGEST_TEST = 60
 LONGEST = 900
+LATE = ["it did not end", f"exit code {-signal.SIGALRM}"]
 # The tests that reach the kernels; of each family, those most likely to notice come first.
 TESTS = [
     *["max_pool", "max_pool_gradients", "max_unpool", "native_ops", "average_pool", "average_sums", "properties"],
@@ -129,10 +132,20 @@ def mutate(kernels: Path, mutations: list[Mutation]) -> None:
         (kernels / file).write_text(re.sub(r"^from libc\.stdint", line + "from libc.stdint", text, count=1, flags=re.M))
 
 
+def list_files() -> list[str]:
+    """What is in the repository."""
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return files.split("\0")[:-1]
+
+
+def fingerprint() -> str:
+    """Of all that a copy is made from."""
+    return hashlib.sha256(b"\0".join((ROOT / file).read_bytes() for file in list_files())).hexdigest()
+
+
 def build(copy: Path, mutations: list[Mutation]) -> None:
     shutil.rmtree(copy, ignore_errors=True)
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for file in files.split("\0")[:-1]:
+    for file in list_files():
         (copy / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, copy / file)
     mutate(copy / "kpool" / "kernels", mutations)
@@ -170,7 +183,7 @@ def who_notices(number: int, first: list[str]) -> str | None:
             if time.monotonic() > until:
                 os.killpg(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-                return "it did not end"
+                return LATE[0]
             time.sleep(0.05)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         log.seek(0)
@@ -185,19 +198,20 @@ def main() -> None:
     parser.add_argument("--family", choices=FIRST)
     parser.add_argument("--seconds", type=float, default=float("inf"))
     arguments = parser.parse_args()
-    copy, built, record = (arguments.work.resolve() / name for name in ("kpool", "built.json", "results.json"))
+    copy, built, record = (arguments.work.resolve() / name for name in ("kpool", "built", "results.json"))
     results = json.loads(record.read_text()) if record.exists() else {}
     until = time.monotonic() + arguments.seconds
-    if not built.exists() or json.loads(built.read_text()) != [list(m) for m in mutations]:
+    found = fingerprint()
+    fresh = not built.exists() or built.read_text() != found
+    if fresh:
         built.unlink(missing_ok=True)
         build(copy, mutations)
-        built.write_text(json.dumps(mutations))
     prepare(copy)
-    if "none" not in results and (noticed := who_notices(-1, [])):
+    if fresh and (noticed := who_notices(-1, [])):
         raise SystemExit(f"The tests fail without any mutation: {noticed}")
-    results["none"] = None
+    built.write_text(found)
     for number, mutation in enumerate(mutations):
-        if str(mutation) in results or arguments.family not in (None, mutation.family) or time.monotonic() > until:
+        if results.get(str(mutation)) or arguments.family not in (None, mutation.family) or time.monotonic() > until:
             continue
         results[str(mutation)] = who_notices(number, FIRST[mutation.family])
         record.write_text(json.dumps(results, indent=1))
@@ -206,7 +220,8 @@ def main() -> None:
     for family in FIRST:
         tried = [m for m in mutations if m.family == family and str(m) in results]
         missed = [m for m in tried if not results[str(m)]]
-        print(f"{family:22} {len(tried) - len(missed)} of {len(tried)} tried were noticed")
+        late = sum(results[str(m)] in LATE for m in tried)
+        print(f"{family:22} {len(tried) - len(missed)} of {len(tried)} tried were noticed, {late} by a limit of time")
         for mutation in missed:
             print(f"    not noticed: {mutation}")
 
