@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def test_mypy_accepts_the_typed_program(tmp_path):
 
 
 @pytest.mark.parametrize("path", STUBS, ids=lambda path: path.stem)
-def test_stubs_name_what_there_is(path):
+def test_stubs_name_what_there_is_and_its_arguments(path):
     module = import_module(".".join(["kpool", *path.relative_to(PACKAGE).with_suffix("").parts]))
     stub = ast.parse(path.read_text())
     named = {node.name: node for node in stub.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
@@ -53,9 +54,27 @@ def test_stubs_name_what_there_is(path):
     } - {name for name, thing in vars(module).items() if isinstance(thing, type(sys))}
     assert own == {*named, *constants}
     for name, node in named.items():
+        thing = getattr(module, name)
         if isinstance(node, ast.ClassDef):
-            methods = {item.name for item in node.body if isinstance(item, ast.FunctionDef)} - {"__init__"}
-            assert methods == {name for name in vars(getattr(module, name)) if not name.startswith("_")}
+            # What makes one has no signature that could be asked for.
+            methods = {item.name: item for item in node.body if item.name != "__init__"}
+            assert methods.keys() == {name for name in vars(thing) if not name.startswith("_")}
+            for method, definition in methods.items():
+                assert arguments(definition) == embedded_arguments(getattr(thing, method))
+        else:
+            assert arguments(node) == embedded_arguments(thing)
+
+
+def arguments(definition):
+    """The names of a function's arguments in a stub, and how many of them have defaults."""
+    return [argument.arg for argument in definition.args.args], len(definition.args.defaults)
+
+
+def embedded_arguments(function):
+    """The same of a compiled function, from the signature that begins its docstring."""
+    (inside,) = re.findall(r"^[\w.]+\((.*)\)$", function.__doc__.splitlines()[0])
+    stated = [argument for argument in inside.split(", ") if argument]
+    return [argument.split("=")[0].split()[-1] for argument in stated], sum("=" in argument for argument in stated)
 
 
 def test_every_compiled_module_has_a_stub():
