@@ -31,6 +31,18 @@ def test_indices_in_windows_of_more_than_a_million_elements(index_dtype):
     same_bits(values, x.reshape(-1)[indices])
 
 
+@pytest.mark.parametrize("winner", [0, 7, 19])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_windows_with_more_columns_between_two_elements_than_a_line_holds(winner, channels, rng):
+    x = rng.integers(-9, 9, (2, 95_001, channels)).astype("float32")
+    x[:, winner * 5000] = 10
+    values, indices = kpool.ops.max_pool(x, 20, dilation_rate=5000, return_indices=True)
+    same_bits(indices, np.full((2, 1, channels), winner * 5000, "int32"))
+    same_bits(values, np.full((2, 1, channels), 10, "float32"))
+    means = kpool.ops.average_pool(x, 20, dilation_rate=5000, divisor_override=1)
+    same_bits(means, x[:, ::5000].sum(1, keepdims=True))
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 41, 47, 55, 61])
 def test_indices_in_windows_of_sides_whose_inverse_is_not_exact(width):
     """41 times the float 1 / 41 is less than 1. Each element of a window wins once, in its own channel."""
