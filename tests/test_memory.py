@@ -44,7 +44,7 @@ def in_use():
 def every_op(x):
     """Ten calls, in which each op takes part, with all that it allocates."""
     size = tf.constant(x.shape, tf.int64)
-    half = tf.cast(x, tf.float16)
+    halves = tf.cast(x[:, ::2, ::2], tf.float16)
     spatial = size[1:3]
 
     def call():
@@ -54,13 +54,25 @@ def every_op(x):
         means = ops.kpool_average_pool(x, **WINDOW)
         ops.kpool_average_pool_backward(means, size, **WINDOW)
         ops.kpool_max_unpool(values, indices, spatial, **WINDOW)
-        ops.kpool_max_unpool(half[:, ::2, ::2], indices, spatial, sum_duplicates=True, **WINDOW)
+        ops.kpool_max_unpool(halves, indices, spatial, sum_duplicates=True, **WINDOW)
         ops.kpool_max_unpool_backward(x, indices, sum_duplicates=True, **WINDOW)
         ops.kpool_max_unpool_backward(x, indices, sum_duplicates=False, **WINDOW)
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = kpool.ops.max_pool(x, 2)
         tape.gradient(y, x, values)
+
+    return call
+
+
+def gradient_of_others(x):
+    """The gradient of an op of TensorFlow's own; 2.16 forgets what it makes for the output that has none."""
+
+    def call():
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y, _ = tf.nn.max_pool_with_argmax(x, 2, 2, "VALID")
+        tape.gradient(y, x)
 
     return call
 
@@ -105,7 +117,7 @@ def refusals(x):
 def failures_of_others(x):
     """The same of an op of TensorFlow's own."""
     call = partial(tf.raw_ops.MaxPool, input=x, ksize=[1, 0, 2, 1], strides=[1, 2, 2, 1], padding="VALID")
-    return lambda: all_fail([("must be positive", call)] * 10)
+    return lambda: all_fail([("ksize", call)] * 10)
 
 
 def all_fail(calls):
@@ -144,7 +156,8 @@ def test_calls_leave_no_memory_behind(sandbox):
     # The least that a call could forget, its status, has 48 bytes.
     assert allocated < 4
     # Nor do they grow with the number of calls: a million take no more than that either.
-    assert resident * MANY < min(48 * MANY, 4 * MIB)
+    others = forgotten(sandbox, gradient_of_others, MANY)[1]
+    assert (resident - max(others, 0)) * MANY < min(48 * MANY, 4 * MIB)
 
 
 @GLIBC
