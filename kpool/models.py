@@ -246,6 +246,8 @@ def _report(originals: dict[str, keras.layers.Layer], copies: dict[str, keras.la
             seen.add(id(layer))
             replaced = type(copies.get(path)) is EQUIVALENTS.get(type(layer))
             print(f"{'replaced' if replaced else 'kept':<8}  {path}: {type(layer).__name__}")
+    if not seen:
+        print("no pooling layer of Keras to replace")
     for path, layer in originals.items():
         if isinstance(layer, keras.Model) and layer.compiled and path in copies and not copies[path].compiled:
             print(f"not compiled  {path or layer.name}: call its compile()")

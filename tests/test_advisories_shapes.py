@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sandbox
 
 
 FITS = "must have the shape of the pooled input"
-VECTOR = "A shape must be a vector of at most 5 sizes"
+VECTOR = "`input_shape` must be a vector of at most 5 sizes"
 NEGATIVE = "The shape must not hold negative sizes"
 BYTES = r"A tensor must not exceed 2\^63 - 1 bytes"
 SPAN = "A window must span at most 2147483647 elements in all"

@@ -1,5 +1,6 @@
 """Arguments of types that nobody means: each is refused in a sentence that names it."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,7 +10,7 @@ from kpool import layers, ops
 X = np.arange(36.0, dtype="float32").reshape(1, 6, 6, 1)
 VALUES, INDICES = ops.max_pool(X, 2, return_indices=True)
 # Bytes would be the numbers of their characters.
-NO_INTEGERS = [b"2", b"\x02\x02", bytearray(b"\x02\x02"), memoryview(b"\x02\x02"), "2", {2, 3}, {2: 3}]
+NO_INTEGERS = [b"2", b"\x02\x02", bytearray(b"\x02\x02"), memoryview(b"\x02\x02"), "2", {2, 3}, {2: 3}, np.array(2)]
 NO_NAMES = [["last"], {"kpool"}, np.array([2, 2]), tf.constant([2, 2]), None, 3]
 
 
@@ -30,6 +31,15 @@ NO_NAMES = [["last"], {"kpool"}, np.array([2, 2]), tf.constant([2, 2]), None, 3]
 def test_what_are_no_integers(name, call, value):
     with pytest.raises(ValueError, match=rf"(?s)`{name}` must .*Received: {name}="):
         call(value)
+
+
+@pytest.mark.parametrize("name", ["pool_size", "strides", "padding", "dilation_rate"])
+def test_symbolic_tensors_are_no_integers(name):
+    arguments = {"pool_size": 2, name: keras.KerasTensor((2,))}
+    with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name}=<KerasTensor"):
+        layers.MaxPooling2D(**arguments)
+    with pytest.raises(ValueError, match=r"`output_size` must .*Received: output_size=<KerasTensor"):
+        layers.AdaptiveMaxPooling2D(keras.KerasTensor((2,)))
 
 
 @pytest.mark.parametrize("value", ["False", "", None, 2, np.array(True), tf.constant(True)], ids=repr)

@@ -269,6 +269,17 @@ def test_output_sizes_that_cannot_be(size):
             call()
 
 
+@pytest.mark.parametrize("size", [0, -8, (8, 0), [-1, 8]])
+def test_output_sizes_that_no_tensor_has(size):
+    x = np.zeros((1, 4, 4, 1), "float32")
+    for call in (
+        lambda: MaxUnpooling2D(output_size=size),
+        lambda: max_unpool(x, x.astype("int32"), 2, output_size=size),
+    ):
+        with pytest.raises(ValueError, match=r"`output_size` must hold positive integers\. Received: output_size="):
+            call()
+
+
 @pytest.mark.parametrize("shape", [(), (4,), (4, 4), (1,) * 6])
 def test_ranks_that_cannot_be(shape):
     for call in (lambda: max_pool(np.zeros(shape), 2), lambda: max_pool(keras.KerasTensor(shape), 2)):

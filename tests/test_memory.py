@@ -109,7 +109,7 @@ def refusals(x):
         "`window` must hold": {"window": []},
     }
     calls = [(message, partial(op, x, **wrong[message])) for op in (pool, average) for message in wrong]
-    calls += [("optional output", partial(pool, x, num_offsets=2))]
+    calls += [("`num_offsets`", partial(pool, x, num_offsets=2))]
     calls += [("`divisor_override`", partial(average, x, divisor_override=-1))]
     return lambda: all_fail(calls)
 

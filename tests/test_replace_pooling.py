@@ -89,6 +89,8 @@ def test_predictions_weights_and_names_are_kept(build, rng, capsys):
     assert all(line.startswith("replaced  ") for line in out)
     assert kpool.replace_pooling(copy, verbose=False).get_config() == copy.get_config()
     assert not capsys.readouterr().out
+    kpool.replace_pooling(copy)
+    assert capsys.readouterr().out == "no pooling layer of Keras to replace\n"
 
 
 def test_layers_inside_are_those_of_the_copy(rng):

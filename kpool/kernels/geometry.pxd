@@ -73,6 +73,7 @@ cdef void unpooled_shape(const Geometry* geometry, const Window* window, int64_t
 # Whether one byte holds every offset of a window, and whether an index type holds every position of a plane.
 cdef bint check_offsets(const Geometry* geometry, Problem* problem) noexcept nogil
 cdef bint check_indices(int64_t plane, bint wide, Problem* problem) noexcept nogil
+cdef int write_tuple(char* text, size_t size, const int64_t* values, int count) noexcept nogil
 cdef bint refuse(
     Problem* problem, const char* rule, const char* name, const int64_t* values, int count,
 ) noexcept nogil

@@ -7,8 +7,7 @@ from typing import Any
 import keras
 
 from kpool.layers.base_pooling import BaseWindowPooling
-from kpool.ops.geometry import integers
-from kpool.ops.max_unpool import check_duplicates, max_unpool_spec, max_unpool_tensors
+from kpool.ops.max_unpool import check_duplicates, fixed_output_size, max_unpool_spec, max_unpool_tensors
 
 
 class BaseMaxUnpooling(BaseWindowPooling):
@@ -16,7 +15,7 @@ class BaseMaxUnpooling(BaseWindowPooling):
 
     def __init__(self, *args: Any, output_size: Any, duplicates: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.output_size = None if output_size is None else integers("output_size", output_size, self.window.rank)
+        self.output_size = None if output_size is None else fixed_output_size(output_size, self.window.rank)
         self.duplicates = check_duplicates(duplicates)
 
     def call(self, inputs: Any, indices: Any, output_size: Any = None) -> Any:

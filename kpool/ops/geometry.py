@@ -162,7 +162,7 @@ def make_adaptive_window(
     try:
         sizes = entries(output_size, rank)
         known = integers("output_size", [1 if size is None else size for size in sizes], rank)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, NotImplementedError):
         known = (0,)
     if any(size < 1 for size in known):
         plural = "integers" if rank > 1 else "integer"
@@ -199,7 +199,8 @@ def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
         if any(isinstance(v, bool) for v in values):
             raise TypeError
         result = tuple(operator.index(v) for v in values)
-    except (TypeError, AttributeError):
+    except (TypeError, AttributeError, NotImplementedError):
+        # The last is what symbolic tensors say.
         result = ()
     if len(result) != count:
         plural = "integers" if count > 1 else "integer"
@@ -218,7 +219,7 @@ def flag(name: str, value: Any) -> bool:
 
 def _pairs(padding: Any, rank: int) -> Padding:
     """Padding in any of its forms, as "same" or one (before, after) pair per axis."""
-    if isinstance(padding, np.ndarray):
+    if isinstance(padding, np.ndarray) and padding.ndim > 0:
         padding = padding.tolist()
     if isinstance(padding, str):
         if padding.lower() == "same":

@@ -113,7 +113,7 @@ def check_output_size(output_size: Any, window: Window) -> Any:
         # What `keras.ops.shape` gives in a graph: integers where they are known, else tensors.
         output_size = keras.ops.stack([keras.ops.cast(size, "int64") for size in output_size])
     if not is_tensor(output_size):
-        return integers("output_size", output_size, window.rank)
+        return fixed_output_size(output_size, window.rank)
     dtype, shape = keras.backend.standardize_dtype(output_size.dtype), tuple(output_size.shape)
     if "int" not in dtype or shape not in ((window.rank,), (None,)):
         raise ValueError(
@@ -121,6 +121,14 @@ def check_output_size(output_size: Any, window: Window) -> Any:
             f"({window.rank},). Received: output_size of shape {shape} and dtype {dtype}"
         )
     return output_size
+
+
+def fixed_output_size(output_size: Any, rank: int) -> tuple[int, ...]:
+    """A tuple with one positive integer per spatial axis."""
+    sizes = integers("output_size", output_size, rank)
+    if min(sizes) < 1:
+        raise ValueError(f"`output_size` must hold positive integers. Received: output_size={output_size!r}")
+    return sizes
 
 
 def check_duplicates(duplicates: str) -> str:

@@ -46,7 +46,7 @@ cdef bint read_window(TF_OpKernelConstruction* node, Window* window, TF_Status* 
     if TF_GetCode(status) != TF_OK:
         return False
     if length > FLAGS + ROW * MAX_RANK:
-        return bad_window(status)
+        return bad_length(length, status)
     TF_OpKernelConstruction_GetAttrInt64List(node, "window", values, length, status)
     return TF_GetCode(status) == TF_OK and parse_window(values, length, window, status)
 
@@ -56,10 +56,10 @@ cdef bint parse_window(const int64_t* values, int length, Window* window, TF_Sta
     cdef int i, width
     cdef Problem problem
     if not FLAGS <= length <= FLAGS + ROW * MAX_RANK:
-        return bad_window(status)
+        return bad_length(length, status)
     for i in range(FLAGS):
         if not 0 <= values[i] <= 1:
-            return bad_window(status)
+            return bad_window("flags of window", values, FLAGS, status)
     window.channels_first = values[0] != 0
     window.ceil_mode = values[1] != 0
     window.same = values[2] != 0
@@ -67,7 +67,7 @@ cdef bint parse_window(const int64_t* values, int length, Window* window, TF_Sta
     width = 1 if window.adaptive else ROW
     window.rank = (length - FLAGS) // width
     if length != FLAGS + width * window.rank or window.rank > MAX_RANK:
-        return bad_window(status)
+        return bad_length(length, status)
     if window.adaptive and (window.same or window.ceil_mode):
         TF_SetStatus(status, TF_INVALID_ARGUMENT, "An adaptive `window` has neither padding nor a rounding of its own.")
         return False
@@ -90,11 +90,22 @@ cdef bint parse_window(const int64_t* values, int length, Window* window, TF_Sta
     return True
 
 
-cdef bint bad_window(TF_Status* status) noexcept nogil:
-    TF_SetStatus(status, TF_INVALID_ARGUMENT,
-                 "`window` must hold four flags of 0 or 1, then five integers for each of 1, 2 or 3 spatial axes, or "
-                 "one where it is adaptive.")
+cdef bint bad_attribute(
+    const char* rule, const char* name, const int64_t* values, int count, TF_Status* status,
+) noexcept nogil:
+    cdef Problem problem
+    refuse(&problem, rule, name, values, count)
+    TF_SetStatus(status, TF_INVALID_ARGUMENT, problem.message)
     return False
+
+
+cdef bint bad_window(const char* name, const int64_t* values, int count, TF_Status* status) noexcept nogil:
+    return bad_attribute("`window` must hold four flags of 0 or 1, then five integers for each of 1, 2 or 3 spatial "
+                         "axes, or one where it is adaptive.", name, values, count, status)
+
+
+cdef bint bad_length(int64_t length, TF_Status* status) noexcept nogil:
+    return bad_window("length of window", &length, 1, status)
 
 
 cdef bint read_average_pool(TF_OpKernelConstruction* node, Attributes* attributes, TF_Status* status) noexcept nogil:
@@ -130,13 +141,13 @@ cdef bint read_unpool(TF_OpKernelConstruction* node, Attributes* attributes, TF_
 
 cdef bint check_attributes(const Attributes* attributes, TF_Status* status) noexcept nogil:
     """What a window does not say, wherever it was read. An op leaves 0 what it does not have."""
-    if not (0 <= attributes.num_indices <= 1 and 0 <= attributes.num_offsets <= 1):
-        TF_SetStatus(status, TF_INVALID_ARGUMENT, "The number of an optional output must be 0 or 1.")
-        return False
+    if not 0 <= attributes.num_indices <= 1:
+        return bad_attribute("`num_indices` must be 0 or 1.", "num_indices", &attributes.num_indices, 1, status)
+    if not 0 <= attributes.num_offsets <= 1:
+        return bad_attribute("`num_offsets` must be 0 or 1.", "num_offsets", &attributes.num_offsets, 1, status)
     if not 0 <= attributes.divisor_override <= INT32_PLANE:
-        TF_SetStatus(status, TF_INVALID_ARGUMENT,
-                     "`divisor_override` must be an integer from 1 to 2147483647, or 0 for the number of elements.")
-        return False
+        return bad_attribute("`divisor_override` must be an integer from 1 to 2147483647, or 0 for the number of "
+                             "elements.", "divisor_override", &attributes.divisor_override, 1, status)
     return True
 
 

@@ -115,14 +115,31 @@ cdef bint same_shape(const View* view, const int64_t* shape, int ndim) noexcept 
     return True
 
 
-cdef bint get_shape(Call* call, int i, int64_t* shape, int* ndim) noexcept nogil:
-    """Read a shape that is passed as an int64 vector."""
+cdef bint refuse_shapes(
+    Call* call, const char* rule, const char* name, const int64_t* shape, int ndim, const char* other_name,
+    const int64_t* other_shape, int other_ndim,
+) noexcept nogil:
+    """Describe two shapes that break a rule, and return False."""
+    cdef char message[MESSAGE_SIZE]
+    cdef char sizes[160]
+    cdef char other_sizes[160]
+    write_tuple(sizes, sizeof(sizes), shape, min(ndim, MAX_DIMS))
+    write_tuple(other_sizes, sizeof(other_sizes), other_shape, min(other_ndim, MAX_DIMS))
+    snprintf(message, sizeof(message), "%s Received: %s of shape %s, %s of shape %s", rule, name, sizes, other_name,
+             other_sizes)
+    return invalid(call, message)
+
+
+cdef bint get_shape(Call* call, int i, const char* rule, int64_t* shape, int* ndim) noexcept nogil:
+    """Read a shape that is passed as an int64 vector. `rule` is what anything else breaks."""
     cdef View view
+    cdef Problem problem
     cdef int axis
     if not get_input(call, i, &view):
         return False
     if view.ndim != 1 or view.shape[0] > MAX_DIMS:
-        return invalid(call, "A shape must be a vector of at most 5 sizes.")
+        refuse(&problem, rule, "shape", view.shape, min(view.ndim, MAX_DIMS))
+        return invalid(call, problem.message)
     ndim[0] = <int> view.shape[0]
     for axis in range(ndim[0]):
         shape[axis] = (<const int64_t*> view.data)[axis]
@@ -130,17 +147,17 @@ cdef bint get_shape(Call* call, int i, int64_t* shape, int* ndim) noexcept nogil
 
 
 cdef bint pooled_from(
-    Call* call, const Window* window, const View* pooled, const char* rule, int shape_input, Geometry* geometry,
-    int64_t* shape,
+    Call* call, const Window* window, const View* pooled, const char* rule, const char* name, int shape_input,
+    Geometry* geometry, int64_t* shape,
 ) noexcept nogil:
     """The geometry of the pooling that made `pooled` from an input whose shape is an input of this op.
 
-    `rule` is what a `pooled` of another shape breaks.
+    `rule` is what a `pooled` of another shape breaks, `name` what it is called.
     """
     cdef Problem problem
     cdef int64_t expected[MAX_DIMS]
     cdef int i, ndim
-    if not get_shape(call, shape_input, shape, &ndim):
+    if not get_shape(call, shape_input, "`input_shape` must be a vector of at most 5 sizes.", shape, &ndim):
         return False
     if not pool_geometry(geometry, window, ndim, shape, &problem):
         return invalid(call, problem.message)
@@ -148,8 +165,7 @@ cdef bint pooled_from(
         expected[i] = shape[i]
     pooled_shape(geometry, window, expected)
     if not same_shape(pooled, expected, ndim):
-        refuse(&problem, rule, "another shape than that of the pooled input", expected, ndim)
-        return invalid(call, problem.message)
+        return refuse_shapes(call, rule, name, pooled.shape, pooled.ndim, "the pooled input", expected, ndim)
     return True
 
 

@@ -24,7 +24,8 @@ def _divisor(attribute: Attribute) -> dict[str, Any]:
 
 
 def _spatial(size: Any, attribute: Attribute) -> Any:
-    channels_first = attribute("window")[0]
+    # A window without flags is refused when the op runs.
+    channels_first = any(attribute("window")[:1])
     return size[2:] if channels_first else size[1:-1]
 
 

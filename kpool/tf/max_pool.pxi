@@ -40,8 +40,8 @@ cdef bint offsets_geometry(
 ) noexcept nogil:
     """The geometry of the pooling that made `offsets` from an input whose shape is an input of this op."""
     cdef Problem problem
-    if not pooled_from(call, window, offsets, "`offsets` must have the shape of the pooled input.", shape_input,
-                       geometry, shape):
+    if not pooled_from(call, window, offsets, "`offsets` must have the shape of the pooled input.", "offsets",
+                       shape_input, geometry, shape):
         return False
     return check_offsets(geometry, &problem) or invalid(call, problem.message)
 
@@ -54,7 +54,8 @@ cdef bint max_pool_backward(Call* call, const Attributes* attributes) noexcept n
             and offsets_geometry(call, &attributes.window, &offsets, 2, &job.geometry, shape)):
         return False
     if not same_shape(&gradients, offsets.shape, offsets.ndim):
-        return invalid(call, "`gradients` and `offsets` must have the same shape.")
+        return refuse_shapes(call, "`gradients` and `offsets` must have the same shape.", "gradients", gradients.shape,
+                             gradients.ndim, "offsets", offsets.shape, offsets.ndim)
     job.element = <Element> element_of(gradients.dtype)
     if not add_output(call, 0, gradients.dtype, element_size(job.element), shape, offsets.ndim, &outputs):
         return False

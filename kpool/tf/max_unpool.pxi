@@ -35,16 +35,18 @@ cdef bint max_unpool(Call* call, const Attributes* attributes) noexcept nogil:
     cdef int sizes
     cdef bint sums_in_float
     if not (get_input(call, 0, &inputs) and get_input(call, 1, &indices)
-            and get_shape(call, 2, output_size, &sizes)):
+            and get_shape(call, 2, "`output_size` must be a vector of at most 5 sizes.", output_size, &sizes)):
         return False
     if sizes != 0 and sizes != window.rank:
-        return invalid(call, "`output_size` must have one entry per spatial axis, or none for the default.")
+        refuse(&problem, "`output_size` must have one entry per spatial axis, or none for the default.", "output_size",
+               output_size, sizes)
+        return invalid(call, problem.message)
     if not unpool_geometry(&job.geometry, window, inputs.ndim, inputs.shape,
                            output_size if sizes > 0 else NULL, &problem):
         return invalid(call, problem.message)
     if not same_shape(&indices, inputs.shape, inputs.ndim):
-        refuse(&problem, "`indices` must have the shape of `inputs`.", "shape of inputs", inputs.shape, inputs.ndim)
-        return invalid(call, problem.message)
+        return refuse_shapes(call, "`indices` must have the shape of `inputs`.", "inputs", inputs.shape, inputs.ndim,
+                             "indices", indices.shape, indices.ndim)
     shape = inputs.shape
     unpooled_shape(&job.geometry, window, shape)
     job.windows_known = True
@@ -89,7 +91,8 @@ cdef bint max_unpool_backward(Call* call, const Attributes* attributes) noexcept
     if not (get_input(call, 0, &gradients) and get_input(call, 1, &indices)):
         return False
     if gradients.ndim != indices.ndim:
-        return invalid(call, "`gradients` and `indices` must have the same rank.")
+        return refuse_shapes(call, "`gradients` and `indices` must have the same rank.", "gradients", gradients.shape,
+                             gradients.ndim, "indices", indices.shape, indices.ndim)
     job.windows_known = windows_between(&job.geometry, &attributes.window, &gradients, &indices)
     if not job.windows_known and not move_geometry(&job.geometry, attributes.window.channels_first, gradients.ndim,
                                                    gradients.shape, indices.shape, &problem):

@@ -19,7 +19,7 @@ from kpool.kernels.driver cimport (
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport (
     INT32_PLANE, MAX_RANK, MESSAGE_SIZE, Geometry, Problem, Window, check_indices, check_offsets, check_window,
-    move_geometry, pool_geometry, pooled_shape, refuse, unpool_geometry, unpooled_shape,
+    move_geometry, pool_geometry, pooled_shape, refuse, unpool_geometry, unpooled_shape, write_tuple,
 )
 from kpool.kernels.table cimport AveragePool, MaxPool, MaxPoolIndices, Move, Place
 from kpool.tf.capi cimport *

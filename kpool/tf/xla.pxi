@@ -55,7 +55,7 @@ cdef bint parse_attributes(const char* text, size_t length, Attributes* attribut
     cdef int64_t values[SINGLES + FLAGS + ROW * MAX_RANK]
     cdef int count = read_integers(text, length, values, SINGLES + FLAGS + ROW * MAX_RANK)
     if not SINGLES <= count <= SINGLES + FLAGS + ROW * MAX_RANK:
-        return bad_window(status)
+        return bad_length(count - SINGLES, status)
     attributes.wide_indices = values[0] == TF_INT64
     attributes.num_indices = values[1]
     attributes.num_offsets = values[2]
