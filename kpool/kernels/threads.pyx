@@ -14,6 +14,13 @@ cdef extern from *:
     """
     #include <pthread.h>
     #include <stdint.h>
+    /* Bytes of a worker's stack, three times what a kernel uses. The default can be less: it follows the user's limits.
+       ThreadSanitizer keeps what it knows of a thread there as well, several hundred thousand bytes. */
+    #if defined(__SANITIZE_THREAD__)
+    #define KP_STACK (2 << 20)
+    #else
+    #define KP_STACK (1 << 20)
+    #endif
     #if defined(__SSE2__)
     #include <immintrin.h>
     typedef unsigned kp_floats;
@@ -51,6 +58,7 @@ cdef extern from *:
         pass
     enum:
         PTHREAD_CREATE_DETACHED
+        STACK "KP_STACK"
     const kp_floats default_floats "kp_default_floats"
     pthread_mutex_t mutex "kp_mutex"
     pthread_cond_t posted "kp_posted"
@@ -96,8 +104,6 @@ cdef int posts = 0
 # Threads that may work on one call, the caller included. Read and written atomically.
 cdef int threads_per_call = 1
 
-# Bytes of a worker's stack, three times what a kernel uses. The default can be less: it follows the user's limits.
-cdef size_t STACK = 1 << 20
 # Below this many bytes a second thread costs more than it brings.
 cdef double WORTH_WAKING = 1 << 17
 # Microseconds, about, that a worker looks for another job and a caller waits for the last worker before they sleep.
