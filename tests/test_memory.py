@@ -85,7 +85,7 @@ def failures(x):
     none = tf.constant((), tf.int64)
     halves = tf.cast(values, tf.float16)
     offsets = tf.zeros(bad.shape, tf.uint8)
-    calls = [
+    return [
         ("`pool_size` must not exceed", lambda: pool(x, **window(sizes=(65, 65)))),
         ("one-byte offsets", lambda: pool(x, **window(sizes=(16, 16)), num_offsets=1)),
         ("`pool_size` must not exceed", lambda: average(x, **window(dilations=(99, 1)))),
@@ -97,7 +97,6 @@ def failures(x):
         ("must lie in", lambda: ops.kpool_max_unpool_backward(x, bad, sum_duplicates=True, **WINDOW)),
         ("must lie in", lambda: ops.kpool_max_unpool_backward(x, bad, sum_duplicates=False, **WINDOW)),
     ]
-    return lambda: all_fail(calls)
 
 
 def refusals(x):
@@ -111,19 +110,34 @@ def refusals(x):
     calls = [(message, partial(op, x, **wrong[message])) for op in (pool, average) for message in wrong]
     calls += [("`num_offsets`", partial(pool, x, num_offsets=2))]
     calls += [("`divisor_override`", partial(average, x, divisor_override=-1))]
-    return lambda: all_fail(calls)
+    return calls
 
 
-def failures_of_others(x):
-    """The same of an op of TensorFlow's own."""
-    call = partial(tf.raw_ops.MaxPool, input=x, ksize=[1, 0, 2, 1], strides=[1, 2, 2, 1], padding="VALID")
-    return lambda: all_fail([("ksize", call)] * 10)
+def failure_of_others(length):
+    """An op of TensorFlow's own that fails, with a message of about so many characters."""
+    condition = tf.constant(False)
+
+    def failing(text):
+        return "assertion failed", partial(tf.raw_ops.Assert, condition=condition, data=[tf.constant(text)])
+
+    return failing("-" * (length - len(fails(*failing("")))))
 
 
-def all_fail(calls):
-    for message, call in calls:
-        with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-            call()
+def fails(message, call):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message) as caught:
+        call()
+    return caught.value.message
+
+
+def all_fail(calls, x):
+    calls = calls(x)
+    return lambda: [fails(*call) for call in calls]
+
+
+def others_fail(calls, x):
+    """As many failures of an op of TensorFlow's own, and with messages as long."""
+    alike = [failure_of_others(len(fails(*call))) for call in calls(x)]
+    return lambda: [fails(*call) for call in alike]
 
 
 def in_use_after(maker, rounds):
@@ -161,13 +175,13 @@ def test_calls_leave_no_memory_behind(sandbox):
 
 
 @GLIBC
-@pytest.mark.parametrize("maker", [failures, refusals])
-def test_calls_that_fail_leave_no_memory_behind(maker, sandbox):
+@pytest.mark.parametrize("calls", [failures, refusals])
+def test_calls_that_fail_leave_no_memory_behind(calls, sandbox):
     """TensorFlow keeps some 700 bytes of every failure, and more of a long message, whatever op it is."""
-    # What TensorFlow keeps differs by up to 60 bytes, with the message and from run to run. A status, of 48 bytes, can
-    # hide in that: the test above sees those of calls, that of a node none. An `Attributes` or a tensor cannot.
-    others = forgotten(sandbox, failures_of_others, MANY // 5)[0]
-    assert forgotten(sandbox, maker, MANY // 5)[0] < others + 100
+    # What TensorFlow keeps differs by some 30 bytes with the op. A status, of 48 bytes, can hide in that: the test
+    # above sees those of calls, that of a node none. An `Attributes` or a tensor cannot.
+    others = forgotten(sandbox, partial(others_fail, calls), MANY // 5)[0]
+    assert forgotten(sandbox, partial(all_fail, calls), MANY // 5)[0] < others + 50
 
 
 # What a call may take beyond its inputs, and a call that wants more: at each place where an op allocates.
