@@ -1,6 +1,7 @@
 """What the documentation says is so: examples in docstrings run, and the README's snippets too."""
 
 import doctest
+import inspect
 import re
 from importlib import import_module
 from pathlib import Path
@@ -38,11 +39,11 @@ def test_examples_in_docstrings(name):
 
 @pytest.mark.parametrize("thing", list(public_objects()))
 def test_public_objects_are_documented_in_keras_order(thing):
-    text = thing.__doc__
+    text = inspect.getdoc(thing)
     headings = ["Args:", "Input shape:", "Output shape:", "Raises:", "Example:"]
     if not isinstance(thing, type):
         headings = ["Args:", "Returns:", "Raises:", "Example:"]
-    places = [text.find(f"\n    {heading}\n") for heading in headings]
+    places = [text.find(f"\n{heading}\n") for heading in headings]
     assert -1 not in places, dict(zip(headings, places, strict=True))
     assert places == sorted(places)
     assert text.index("\n") <= 120
