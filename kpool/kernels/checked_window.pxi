@@ -14,6 +14,12 @@ def check_index_dtype(shape, sizes, index_dtype):
         raise ValueError(f"{INDEX_RULE.decode()} Received: inputs of shape {shape}, index_dtype={index_dtype!r}")
 
 
+def check_unpooled_sizes(sizes):
+    """Refuse sizes below 1, before there is a shape to ask whether unpooling can give them."""
+    if min(sizes) < 1:
+        raise ValueError(f"{SIZES_RULE.decode()} Received: output_size={sizes}")
+
+
 cdef class CheckedWindow:
     """A window that `check_window` has passed, ready to be laid over shapes."""
 
@@ -79,8 +85,8 @@ cdef class CheckedWindow:
         """Size of one spatial axis after unpooling `size` windows, `wanted` if that is possible; None gives None."""
         cdef Problem problem
         cdef Axis result = POINT
-        if wanted is not None and wanted < 1:
-            raise ValueError(f"`output_size` must hold positive integers. Received: output_size={wanted}")
+        if wanted is not None:
+            check_unpooled_sizes((wanted,))
         if size is None:
             return wanted
         if size < 1:

@@ -4,6 +4,7 @@ MOST_TAPS_OF_OFFSETS: int
 LARGEST_INT32_PLANE: int
 
 def check_index_dtype(shape: Sequence[int | None], sizes: Sequence[int | None], index_dtype: str) -> None: ...
+def check_unpooled_sizes(sizes: Sequence[int]) -> None: ...
 
 class CheckedWindow:
     def __init__(

@@ -263,6 +263,7 @@ cdef bint check_taps(int64_t taps, Problem* problem) noexcept nogil:
     return True
 
 
+cdef const char* SIZES_RULE = "`output_size` must hold positive integers."
 cdef const char* INDEX_RULE = "A plane of more than 2147483647 elements needs `index_dtype=\"int64\"`."
 
 
@@ -367,8 +368,7 @@ cdef bint unpool_geometry(
         if output_size != NULL:
             wanted = output_size[i]
             if wanted < 1:
-                return refuse(problem, "`output_size` must hold positive integers.", "output_size",
-                              output_size, window.rank)
+                return refuse(problem, SIZES_RULE, "output_size", output_size, window.rank)
         if not unpool_axis(&geometry.axes[MAX_RANK - window.rank + i], window, i, pooled_shape[first + i],
                            wanted, problem):
             return False

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from kpool.kernels.geometry import check_unpooled_sizes
 from kpool.ops.backend import INDEX_DTYPES, as_tensor, dense, functions, is_symbolic, like
 from kpool.ops.geometry import Window, integers, make_window
 from kpool.ops.symbolic import works_in_models
@@ -126,8 +127,7 @@ def check_output_size(output_size: Any, window: Window) -> Any:
 def fixed_output_size(output_size: Any, rank: int) -> tuple[int, ...]:
     """A tuple with one positive integer per spatial axis."""
     sizes = integers("output_size", output_size, rank)
-    if min(sizes) < 1:
-        raise ValueError(f"`output_size` must hold positive integers. Received: output_size={output_size!r}")
+    check_unpooled_sizes(sizes)
     return sizes
 
 

@@ -28,9 +28,7 @@ cdef bint average_pool_backward(Call* call, const Attributes* attributes) noexce
     cdef AveragePool job
     cdef int64_t shape[MAX_DIMS]
     if not (get_input(call, 0, &gradients)
-            and pooled_from(call, &attributes.window, &gradients,
-                            "`gradients` must have the shape of the pooled input.", "gradients", 1, &job.geometry,
-                            shape)):
+            and pooled_from(call, &attributes.window, &gradients, "gradients", 1, &job.geometry, shape)):
         return False
     job.element = <Element> element_of(gradients.dtype)
     if not add_output(call, 0, gradients.dtype, element_size(job.element), shape, gradients.ndim, &outputs):

@@ -130,14 +130,16 @@ cdef bint refuse_shapes(
     return invalid(call, message)
 
 
-cdef bint get_shape(Call* call, int i, const char* rule, int64_t* shape, int* ndim) noexcept nogil:
-    """Read a shape that is passed as an int64 vector. `rule` is what anything else breaks."""
+cdef bint get_shape(Call* call, int i, const char* name, int64_t* shape, int* ndim) noexcept nogil:
+    """Read a shape that is passed as an int64 vector and called `name`."""
     cdef View view
     cdef Problem problem
+    cdef char rule[80]
     cdef int axis
     if not get_input(call, i, &view):
         return False
     if view.ndim != 1 or view.shape[0] > MAX_DIMS:
+        snprintf(rule, sizeof(rule), "`%s` must be a vector of at most %d sizes.", name, MAX_DIMS)
         refuse(&problem, rule, "shape", view.shape, min(view.ndim, MAX_DIMS))
         return invalid(call, problem.message)
     ndim[0] = <int> view.shape[0]
@@ -147,17 +149,15 @@ cdef bint get_shape(Call* call, int i, const char* rule, int64_t* shape, int* nd
 
 
 cdef bint pooled_from(
-    Call* call, const Window* window, const View* pooled, const char* rule, const char* name, int shape_input,
-    Geometry* geometry, int64_t* shape,
+    Call* call, const Window* window, const View* pooled, const char* name, int shape_input, Geometry* geometry,
+    int64_t* shape,
 ) noexcept nogil:
-    """The geometry of the pooling that made `pooled` from an input whose shape is an input of this op.
-
-    `rule` is what a `pooled` of another shape breaks, `name` what it is called.
-    """
+    """The geometry of the pooling that made `pooled`, which is called `name`, from an input whose shape is passed."""
     cdef Problem problem
+    cdef char rule[80]
     cdef int64_t expected[MAX_DIMS]
     cdef int i, ndim
-    if not get_shape(call, shape_input, "`input_shape` must be a vector of at most 5 sizes.", shape, &ndim):
+    if not get_shape(call, shape_input, "input_shape", shape, &ndim):
         return False
     if not pool_geometry(geometry, window, ndim, shape, &problem):
         return invalid(call, problem.message)
@@ -165,6 +165,7 @@ cdef bint pooled_from(
         expected[i] = shape[i]
     pooled_shape(geometry, window, expected)
     if not same_shape(pooled, expected, ndim):
+        snprintf(rule, sizeof(rule), "`%s` must have the shape of the pooled input.", name)
         return refuse_shapes(call, rule, name, pooled.shape, pooled.ndim, "the pooled input", expected, ndim)
     return True
 

@@ -40,8 +40,7 @@ cdef bint offsets_geometry(
 ) noexcept nogil:
     """The geometry of the pooling that made `offsets` from an input whose shape is an input of this op."""
     cdef Problem problem
-    if not pooled_from(call, window, offsets, "`offsets` must have the shape of the pooled input.", "offsets",
-                       shape_input, geometry, shape):
+    if not pooled_from(call, window, offsets, "offsets", shape_input, geometry, shape):
         return False
     return check_offsets(geometry, &problem) or invalid(call, problem.message)
 

@@ -35,7 +35,7 @@ cdef bint max_unpool(Call* call, const Attributes* attributes) noexcept nogil:
     cdef int sizes
     cdef bint sums_in_float
     if not (get_input(call, 0, &inputs) and get_input(call, 1, &indices)
-            and get_shape(call, 2, "`output_size` must be a vector of at most 5 sizes.", output_size, &sizes)):
+            and get_shape(call, 2, "output_size", output_size, &sizes)):
         return False
     if sizes != 0 and sizes != window.rank:
         refuse(&problem, "`output_size` must have one entry per spatial axis, or none for the default.", "output_size",
