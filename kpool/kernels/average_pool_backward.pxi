@@ -98,6 +98,14 @@ cdef void spread_windows(
             spread[Sum](columns + at, shares, windows, step, tile.block, alone)
 
 
+cdef inline bint written_whole(const Geometry* g, const Tile* tile, bint alone) noexcept nogil:
+    """Whether the windows of one row write every column of a tile, and none of them twice."""
+    cdef const Axis* axis = &g.axes[2]
+    return (alone and not axis.adaptive and axis.stride == axis.taps and axis.dilation == 1
+            and window_start(axis, tile.first) <= tile.begin
+            and window_start(axis, tile.last) + axis.taps >= tile.end)
+
+
 cdef void sum_shares(
     RealVec gradients, Sum columns, Sum shares, const AveragePool* job, Tile* tile, const Item* item,
 ) noexcept nogil:
@@ -177,7 +185,9 @@ cdef void average_items_backward(
 cdef void average_some_backward(
     RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end,
 ) noexcept nogil:
-    if planes_are_small(&job.geometry):
+    if gradients_are_alike(&job.geometry):
+        average_rows_backward[RealVec, Sum](outputs, lines, job, begin, end)
+    elif planes_are_small(&job.geometry):
         average_planes_backward[RealVec, Sum](outputs, lines, job, begin, end)
     else:
         average_items_backward[RealVec, Sum](outputs, lines, job, begin, end)
@@ -185,7 +195,7 @@ cdef void average_some_backward(
 
 cdef void average_pool_backward(const void* argument, int64_t begin, int64_t end) noexcept nogil:
     cdef const AveragePool* job = <const AveragePool*> argument
-    cdef double lines[2 * LINE + SPARE]
+    cdef double lines[4 * (LINE + SPARE)]
     if job.element == Element.FLOAT16:
         average_some_backward[f16_r, f32_r](<f16_r> job.outputs, <f32_r> lines, job, begin, end)
     elif job.element == Element.BFLOAT16:

@@ -136,6 +136,8 @@ cdef inline void covering_windows(const Axis* axis, int64_t position, int64_t* f
 cdef inline int64_t tap_on(const Axis* axis, int64_t position, int64_t window) noexcept nogil:
     """The tap with which a window that covers a position reads it, or -1."""
     cdef int64_t distance = position - window_start(axis, window)
+    if axis.dilation == 1:
+        return distance
     return distance // axis.dilation if distance % axis.dilation == 0 else -1
 
 

@@ -1,5 +1,16 @@
-# Putting elements back where there are many channels: each row asks the windows over it whether their winners stood
-# here, for all channels of a window at once.
+# Putting elements back where there are many channels: each column of a row asks the windows over it whether their
+# winners stood here, for all channels at once. Columns a stride apart ask alike, each one window further on.
+
+# Some windows that a column asks, in row-major order: where the elements of each stand, and which key it must have.
+cdef struct Asked:
+    int64_t places[SOURCES]
+    int64_t keys[SOURCES]
+    int count
+
+# The windows over an element, by axis.
+cdef struct Cover:
+    int64_t first[MAX_RANK]
+    int64_t last[MAX_RANK]
 
 
 cdef inline bint stands(Moved elements, Key keys, int64_t key) noexcept nogil:
@@ -14,137 +25,172 @@ cdef inline bint stands(Moved elements, Key keys, int64_t key) noexcept nogil:
         return <uint32_t> keys[0] == <uint32_t> key
 
 
-cdef void place(
-    WordVec line, WordVec elements, Key keys, int64_t key, int64_t key_step, u32_r found, Py_ssize_t windows,
-    Py_ssize_t step, Py_ssize_t inner, Py_ssize_t lanes, bint alone,
+cdef inline Number either(Number a, Number b, bint first) noexcept nogil:
+    """One of two values. As arguments both are read either way, and a loop without branches is vectorised."""
+    return a if first else b
+
+
+cdef inline bint give(Moved value, Moved element, Key key, int64_t wanted) noexcept nogil:
+    """Let a window put its element in a value's place, or add it to that, if its winner stood here; whether it did."""
+    cdef bint here = stands[Moved, Key](element, key, wanted)
+    if Moved is f16_r:
+        (<f32_r> value)[0] += either[float](float_from_half(element[0]), 0, here)
+    elif Moved is bf16_r:
+        (<f32_r> value)[0] += either[float](float_from_bfloat(element[0]), 0, here)
+    elif Moved is f32_r:
+        value[0] += either[float](element[0], 0, here)
+    elif Moved is f64_r:
+        value[0] += either[double](element[0], 0, here)
+    else:
+        value[0] = either(element[0], value[0], here)
+    return here
+
+
+cdef inline void ask_some(
+    Moved line, Moved elements, Key keys, const Asked* asked, int begin, int64_t key_step, u32_r found,
+    Py_ssize_t columns, Py_ssize_t step, Py_ssize_t inner, Py_ssize_t lanes, int count, bint first,
 ) noexcept nogil:
-    """Put the elements with the right key into a line, `step` from window to window, and count those of each lane."""
-    cdef Py_ssize_t o, j
-    cdef bint here
-    cdef size_t ahead = read_ahead(windows, inner, lanes) * sizeof(elements[0])
-    for o in range(windows):
-        fetch(elements, ahead)
-        if alone:
-            for j in range(lanes):
-                here = stands[WordVec, Key](elements, keys + j, key)
-                line[j] = elements[j] if here else 0
-                if Key is not u8_r:
-                    found[j] += here
-        else:
-            for j in range(lanes):
-                here = stands[WordVec, Key](elements, keys + j, key)
-                line[j] = elements[j] if here else line[j]
-                if Key is not u8_r:
-                    found[j] += here
-        line += step
-        elements += inner
-        keys += inner
-        key += key_step
-
-
-cdef inline Real kept(Real value, bint keep) noexcept nogil:
-    """A value or zero. As an argument the value is read either way, and a loop without branches is vectorised."""
-    return value if keep else <Real> 0
-
-
-cdef void add_where(
-    Sum line, RealVec elements, u8_r keys, int64_t key, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t inner,
-    Py_ssize_t lanes,
-) noexcept nogil:
-    """Add the elements with the right key to a line, `step` from window to window."""
-    cdef Py_ssize_t o, j
-    cdef bint here
-    for o in range(windows):
+    """Ask one, two or four windows, from the listed one `begin` on. Called with literals for `count` and `first`."""
+    cdef Py_ssize_t i, j, at = 0
+    cdef const int64_t* places = asked.places + begin
+    cdef const int64_t* wanted = asked.keys + begin
+    cdef Moved a = elements + places[0], b = a, c = a, d = a
+    cdef Key keys_a = keys + places[0], keys_b = keys_a, keys_c = keys_a, keys_d = keys_a
+    cdef int64_t key_a = wanted[0], key_b = key_a, key_c = key_a, key_d = key_a, moved = 0
+    cdef uint32_t here
+    cdef size_t ahead = read_ahead(columns, inner, lanes) * sizeof(elements[0])
+    # One element, which the compiler keeps in a register.
+    cdef double room[1]
+    cdef Moved value = <Moved> room
+    if count > 1:
+        b = elements + places[1]
+        keys_b = keys + places[1]
+        key_b = wanted[1]
+    if count > 2:
+        c = elements + places[2]
+        keys_c = keys + places[2]
+        key_c = wanted[2]
+        d = elements + places[3]
+        keys_d = keys + places[3]
+        key_d = wanted[3]
+    for i in range(columns):
+        # The last row of windows is the one that has not been read before.
+        fetch(d if count > 2 else b, ahead)
         for j in range(lanes):
-            here = <uint32_t> keys[j] == <uint32_t> key
-            if RealVec is f16_r:
-                line[j] += kept(float_from_half(elements[j]), here)
-            elif RealVec is bf16_r:
-                line[j] += kept(float_from_bfloat(elements[j]), here)
+            if Moved is f16_r or Moved is bf16_r:
+                (<f32_r> value)[0] = 0 if first else (<f32_r> line)[at + j]
             else:
-                line[j] += kept(elements[j], here)
-        line += step
-        elements += inner
-        keys += inner
+                value[0] = 0 if first else line[at + j]
+            here = give[Moved, Key](value, a + j, keys_a + j, key_a + moved)
+            if count > 1:
+                here += give[Moved, Key](value, b + j, keys_b + j, key_b + moved)
+            if count > 2:
+                here += give[Moved, Key](value, c + j, keys_c + j, key_c + moved)
+                here += give[Moved, Key](value, d + j, keys_d + j, key_d + moved)
+            if Moved is f16_r or Moved is bf16_r:
+                (<f32_r> line)[at + j] = (<f32_r> value)[0]
+            else:
+                line[at + j] = value[0]
+            if Key is not u8_r:
+                found[j] += here
+        at += step
+        a += inner
+        b += inner
+        c += inner
+        d += inner
+        keys_a += inner
+        keys_b += inner
+        keys_c += inner
+        keys_d += inner
+        if Key is not u8_r:
+            moved += key_step
+
+
+cdef void ask(
+    Moved line, Moved elements, Key keys, const Asked* asked, int64_t key_step, u32_r found, Py_ssize_t columns,
+    Py_ssize_t step, Py_ssize_t inner, Py_ssize_t lanes, bint first,
+) noexcept nogil:
+    """Ask the listed windows about some columns, `step` apart in the line, or add to what was found `first`.
+
+    The windows of each column stand `inner` elements behind those of the one before, whose keys are `key_step` less.
+
+    Not inline: what the compiler knows of restrict pointers it knows of a function's own arguments.
+    """
+    cdef int even = asked.count // 2 * 2
+    if asked.count == 4 and first:
+        ask_some[Moved, Key](line, elements, keys, asked, 0, key_step, found, columns, step, inner, lanes, 4, True)
+    elif asked.count == 4:
+        ask_some[Moved, Key](line, elements, keys, asked, 0, key_step, found, columns, step, inner, lanes, 4, False)
+    elif even == 2 and first:
+        ask_some[Moved, Key](line, elements, keys, asked, 0, key_step, found, columns, step, inner, lanes, 2, True)
+    elif even == 2:
+        ask_some[Moved, Key](line, elements, keys, asked, 0, key_step, found, columns, step, inner, lanes, 2, False)
+    if asked.count > even and even == 0 and first:
+        ask_some[Moved, Key](line, elements, keys, asked, 0, key_step, found, columns, step, inner, lanes, 1, True)
+    elif asked.count > even:
+        ask_some[Moved, Key](line, elements, keys, asked, even, key_step, found, columns, step, inner, lanes, 1, False)
 
 
 cdef inline void ask_windows(
-    Moved line, Moved elements, Key keys, const Geometry* g, const Tile* tile, int64_t o, int64_t windows,
-    int64_t first, int64_t last, int64_t key, u32_r found, bint alone,
+    Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, const Cover* cover, int64_t column,
+    int64_t columns, u32_r found,
 ) noexcept nogil:
-    """Ask some windows, from `o` on, about their taps of one row, `key` being that of the row's first tap or column."""
+    """Put into a line what the windows over some columns, from `column` on, have to give. `keys` is there for its type.
+    """
+    cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t k, start = window_start(axis, o), column, at = o * g.inner + tile.channel, to
-    cdef int64_t step = axis.stride * tile.block
-    # From the last tap to the first, so that windows reach a column in ascending order.
-    for k in range(last, first - 1, -1):
-        column = start + k * axis.dilation
-        to = (column - tile.begin) * tile.block
-        if Moved is f64_r:
-            add_where[f64_r, f64_r](line + to, elements + at, <u8_r> (keys + at), key + k, windows, step, g.inner,
-                                    tile.block)
-        elif Moved is f16_r or Moved is bf16_r or Moved is f32_r:
-            add_where[f32_r, Moved](<f32_r> line + to, elements + at, <u8_r> (keys + at), key + k, windows, step,
-                                    g.inner, tile.block)
-        elif Key is u8_r:
-            place[Moved, Key](line + to, elements + at, keys + at, key + k, 0, found, windows, step, g.inner,
-                              tile.block, alone)
-        else:
-            place[Moved, Key](line + to, elements + at, keys + at, key + column, axis.stride, found, windows, step,
-                              g.inner, tile.block, alone)
-
-
-cdef inline void ask_row(
-    Moved line, Moved elements, Key keys, const Geometry* g, const Tile* tile, int64_t key, u32_r found, bint alone,
-) noexcept nogil:
-    """Ask the windows of a tile, in one row of windows, about its columns."""
-    cdef const Axis* axis = &g.axes[2]
-    cdef int64_t o = tile.first, first, last, windows
-    while o <= tile.last:
-        windows = tile.whole_end - o if tile.whole_begin <= o < tile.whole_end else 1
-        if taps_of(axis, tile, o, &first, &last):
-            ask_windows[Moved, Key](line, elements, keys, g, tile, o, windows, first, last, key, found, alone)
-        o += windows
-
-
-cdef inline bint written_whole(const Geometry* g, const Tile* tile, bint alone) noexcept nogil:
-    """Whether the windows of one row write every column of a tile, and none of them twice."""
-    cdef const Axis* axis = &g.axes[2]
-    return (alone and not axis.adaptive and axis.stride == axis.taps and axis.dilation == 1
-            and window_start(axis, tile.first) <= tile.begin
-            and window_start(axis, tile.last) + axis.taps >= tile.end)
+    cdef Moved elements = <Moved> job.inputs + tile.channel
+    cdef Key all_keys = <Key> job.keys + tile.channel
+    cdef int64_t step = axis.stride * tile.block, at = (column - tile.begin) * tile.block, od, oh, ow, kd, kh, kw, row
+    cdef int64_t i, width = sizeof(float) if Moved is f16_r or Moved is bf16_r else sizeof(line[0])
+    cdef bint first = True
+    cdef Asked asked
+    asked.count = 0
+    line = <Moved> (<char*> line + at * width)
+    for od in range(cover.first[0], cover.last[0] + 1):
+        kd = tap_on(&g.axes[0], item.d, od)
+        for oh in range(cover.first[1], cover.last[1] + 1):
+            kh = tap_on(&g.axes[1], item.h, oh)
+            if kd < 0 or kh < 0:
+                continue
+            row = ((item.plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * axis.pooled
+            for ow in range(cover.first[2], cover.last[2] + 1):
+                kw = tap_on(axis, column, ow)
+                if kw < 0:
+                    continue
+                if asked.count == SOURCES:
+                    ask[Moved, Key](line, elements, all_keys, &asked, axis.stride, found, columns, step, g.inner,
+                                    tile.block, first)
+                    first = False
+                    asked.count = 0
+                asked.places[asked.count] = (row + ow) * g.inner
+                if Key is u8_r:
+                    asked.keys[asked.count] = (kd * g.axes[1].taps + kh) * axis.taps + kw
+                else:
+                    asked.keys[asked.count] = (item.d * g.axes[1].size + item.h) * axis.size + column
+                asked.count += 1
+    if asked.count > 0:
+        ask[Moved, Key](line, elements, all_keys, &asked, axis.stride, found, columns, step, g.inner, tile.block, first)
+    else:
+        for i in range(columns):
+            memset(<char*> line + i * step * width, 0, tile.block * width)
 
 
 cdef inline void place_tile(
     Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, u32_r found,
 ) noexcept nogil:
-    """Put into a line what the windows over a tile's columns have to give. `keys` is there for its type."""
-    cdef const Geometry* g = &job.geometry
-    cdef Moved elements = <Moved> job.inputs
-    cdef Key all_keys = <Key> job.keys
-    cdef bint alone = not any_overlap(g)
-    cdef bint clean = False
-    cdef int64_t od, oh, kd, kh, first_d, last_d, first_h, last_h, row, key
-    cdef int64_t width = sizeof(float) if Moved is f16_r or Moved is bf16_r else sizeof(line[0])
-    covering_windows(&g.axes[0], item.d, &first_d, &last_d)
-    covering_windows(&g.axes[1], item.h, &first_h, &last_h)
-    for od in range(first_d, last_d + 1):
-        kd = tap_on(&g.axes[0], item.d, od)
-        for oh in range(first_h, last_h + 1):
-            kh = tap_on(&g.axes[1], item.h, oh)
-            if kd < 0 or kh < 0:
-                continue
-            if not clean and not written_whole(g, tile, alone):
-                memset(line, 0, (tile.end - tile.begin) * tile.block * width)
-            clean = True
-            row = ((item.plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * g.axes[2].pooled * g.inner
-            if Key is u8_r:
-                key = (kd * g.axes[1].taps + kh) * g.axes[2].taps
-            else:
-                key = (item.d * g.axes[1].size + item.h) * g.axes[2].size
-            ask_row[Moved, Key](line, elements + row, all_keys + row, g, tile, key, found, alone)
-    if not clean:
-        memset(line, 0, (tile.end - tile.begin) * tile.block * width)
+    """Fill a line with what the windows over a tile's columns have to give. `keys` is there for its type."""
+    cdef const Axis* axis = &job.geometry.axes[2]
+    cdef int64_t begin, column, columns
+    cdef Cover cover
+    covering_windows(&job.geometry.axes[0], item.d, &cover.first[0], &cover.last[0])
+    covering_windows(&job.geometry.axes[1], item.h, &cover.first[1], &cover.last[1])
+    for begin in range(tile.begin, min(tile.end, tile.begin + axis.stride)):
+        column = begin
+        while column < tile.end:
+            columns = columns_alike(axis, column, tile.end, &cover.first[2], &cover.last[2])
+            ask_windows[Moved, Key](line, NULL, job, tile, item, &cover, column, columns, found)
+            column += columns * axis.stride
 
 
 cdef int64_t place_by_lanes(Moved outputs, Key keys, const Place* job, int64_t begin, int64_t end) noexcept nogil:
@@ -164,7 +210,6 @@ cdef int64_t place_by_lanes(Moved outputs, Key keys, const Place* job, int64_t b
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_columns(&tile, axis):
-                find_whole_windows_of_tile(&tile, axis)
                 place_tile[Moved, Key](<Moved> line, NULL, job, &tile, &item, found)
                 position = (item.row * axis.size + tile.begin) * g.inner + tile.channel
                 put_line[Moved](outputs + position, <Moved> line, tile.end - tile.begin, tile.block, g.inner,

@@ -176,6 +176,23 @@ cdef inline bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
     return True
 
 
+cdef inline int64_t columns_alike(
+    const Axis* axis, int64_t column, int64_t end, int64_t* first, int64_t* last,
+) noexcept nogil:
+    """The windows over a column; and how many columns up to `end`, a stride apart, lie under as many in the same way.
+
+    Each of them lies under the windows that follow those over the one before it.
+    """
+    cdef int64_t rest = (end - 1 - column) // axis.stride + 1, padded = column + axis.before
+    covering_windows(axis, column, first, last)
+    if first[0] > last[0]:
+        return rest
+    # Windows are missing where the first or the last one of all stands in for them.
+    if axis.adaptive or padded + axis.stride < reach_of(axis) or padded // axis.stride >= axis.pooled:
+        return 1
+    return min(rest, axis.pooled - last[0])
+
+
 cdef inline bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
     """Go on to the windows that a line holds, at least one; whether there are any left."""
     tile.first = tile.last + 1
