@@ -86,7 +86,8 @@ cdef void sum_rows(
         lanes *= width
         width = 1
     while next_rows(&rows, &k, g, window, first_h, last_h):
-        add_list[Sum, RealVec](columns, x, &rows, started, width, max(lanes, g.inner), lanes, 1, False)
+        add_list[Sum, RealVec](columns, x, &rows, started, width, max(lanes, g.inner), lanes, lanes, 1,
+                               False)
         started = True
 
 
@@ -199,8 +200,8 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
 cdef void average_some(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
     if job.rows > 1:
         average_groups[RealVec, Sum](outputs, sums, job, begin, end)
-    elif rows_are_short(&job.geometry, 0) and sums_are_direct(&job.geometry):
-        average_short_rows[RealVec, Sum](outputs, sums, job, begin, end)
+    elif rows_are_alike(&job.geometry):
+        average_rows[RealVec, Sum](outputs, sums, job, begin, end)
     else:
         average_items[RealVec, Sum](outputs, sums, job, begin, end)
 

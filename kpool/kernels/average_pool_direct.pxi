@@ -82,38 +82,59 @@ cdef void average_in_one_pass(
         average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 4, 3)
 
 
-cdef void average_directly(
-    RealVec x, RealVec x_end, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window,
+cdef void average_tile(
+    RealVec x, RealVec x_end, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window, const TapList* rows,
 ) noexcept nogil:
-    """Average the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read."""
+    """Average the windows of a tile over the listed rows. `x` is the tile's first column; up to `x_end` it can be read.
+    """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t row = first_row(g, window), o = tile.first
-    cdef int64_t windows, lanes, first, last, k, at, column = axis.dilation * g.inner, begun = 0
+    cdef int64_t o = tile.first
+    cdef int64_t windows, lanes, first, last, k, at, column = axis.dilation * g.inner
     cdef double divisor
-    cdef TapList rows
-    valid_taps(&g.axes[1], window[1], &first, &last)
-    next_rows(&rows, &begun, g, window, first, last)
     while o <= tile.last:
         windows = alike_windows(axis, o, tile.last)
         valid_taps(axis, o, &first, &last)
         window[2] = o
         divisor = divisor_of(job, window)
-        at = (row * axis.size + window_start(axis, o) + first * axis.dilation) * g.inner + tile.channel
-        # float16 is converted faster a row at a time.
+        at = (window_start(axis, o) + first * axis.dilation - tile.begin) * g.inner
+        # float16, where it comes as it is, is converted faster a row at a time.
         if RealVec is not f16_r and g.inner > 1 and 1 <= last - first <= 2:
-            average_in_one_pass[RealVec, Sum](x + at, sums, &rows, column, divisor, windows, axis.stride * g.inner,
+            average_in_one_pass[RealVec, Sum](x + at, sums, rows, column, divisor, windows, axis.stride * g.inner,
                                               tile.block, last - first + 1)
         else:
             for k in range(last - first + 1):
                 if g.inner == 1 and windows > 1:
                     lanes = lanes_for(windows, axis.stride, SPARE // <int> sizeof(x[0]),
                                       x_end - (x + at + rows.offsets[rows.count - 1]))
-                    add_list[Sum, RealVec](sums, x + at, &rows, k > 0, 1, lanes * axis.stride, lanes, axis.stride, True)
+                    add_list[Sum, RealVec](sums, x + at, rows, k > 0, 1, lanes * axis.stride, lanes, lanes,
+                                           axis.stride, True)
                 else:
-                    add_list[Sum, RealVec](sums, x + at, &rows, k > 0, windows, axis.stride * g.inner, tile.block, 1,
-                                           True)
+                    add_list[Sum, RealVec](sums, x + at, rows, k > 0, windows, axis.stride * g.inner, tile.block,
+                                           tile.block, 1, True)
                 at += column
             divide_by[Sum](sums, divisor, windows * tile.block)
         sums += windows * tile.block
         o += windows
+
+
+cdef void average_directly(
+    RealVec x, RealVec x_end, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window,
+) noexcept nogil:
+    """Average the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read."""
+    cdef const Geometry* g = &job.geometry
+    cdef int64_t first, last, begun = 0, width = (tile.end - tile.begin) * g.inner
+    cdef float floats[SOURCES * LINE + SPARE]
+    cdef TapList rows
+    cdef int i
+    valid_taps(&g.axes[1], window[1], &first, &last)
+    next_rows(&rows, &begun, g, window, first, last)
+    x += (first_row(g, window) * g.axes[2].size + tile.begin) * g.inner + tile.channel
+    if RealVec is f16_r and tile.block == g.inner and width <= LINE:
+        for i in range(rows.count):
+            fetch(x + rows.offsets[i], width * sizeof(x[0]))
+            floats_from_halves(floats + i * LINE, x + rows.offsets[i], width)
+            rows.offsets[i] = i * LINE
+        average_tile[f32_r, Sum](floats, floats + SOURCES * LINE + SPARE, sums, job, tile, window, &rows)
+    else:
+        average_tile[RealVec, Sum](x, x_end, sums, job, tile, window, &rows)

@@ -15,11 +15,11 @@ cdef inline void add_element(Sum total, RealVec x) noexcept nogil:
 
 cdef inline void add(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t step, int sources, bint first, bint apart,
+    Py_ssize_t pitch, Py_ssize_t step, int sources, bint first, bint apart,
 ) noexcept nogil:
-    """Add one to four elements, in the order listed, to the sums of some windows. Called with literals from `step` on.
+    """Add one to four elements, in the order listed, to the sums of some windows, which stand `pitch` apart.
 
-    `apart` adds up the elements first, and then adds that to the sums.
+    Called with literals from `step` on. `apart` adds up the elements first, and then adds that to the sums.
     """
     cdef Py_ssize_t o, j
     cdef RealVec a = x + offsets[0], b = a, c = a, d = a
@@ -47,7 +47,7 @@ cdef inline void add(
             if sources > 3:
                 add_element[Sum, RealVec](total, d + j * step)
             sums[j] = sums[j] + total[0] if apart and not first else total[0]
-        sums += lanes
+        sums += pitch
         a += shift
         b += shift
         c += shift
@@ -56,35 +56,35 @@ cdef inline void add(
 
 cdef inline void add_some(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t step, int sources, bint first, bint apart,
+    Py_ssize_t pitch, Py_ssize_t step, int sources, bint first, bint apart,
 ) noexcept nogil:
     """Choose the loop for the number of elements. Called with literals for `step`, `first` and `apart`."""
     if sources == 4:
-        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, 4, first, apart)
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, 4, first, apart)
     elif sources == 3:
-        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, 3, first, apart)
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, 3, first, apart)
     elif sources == 2:
-        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, 2, first, apart)
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, 2, first, apart)
     else:
-        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, 1, first, apart)
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, 1, first, apart)
 
 
 cdef inline void add_stepping(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t step, int sources, bint first, bint apart,
+    Py_ssize_t pitch, Py_ssize_t step, int sources, bint first, bint apart,
 ) noexcept nogil:
     """Choose the loop for the flags. Called with a literal for `step`."""
     if first:
-        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, sources, True, False)
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, sources, True, False)
     elif apart:
-        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, sources, False, True)
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, sources, False, True)
     else:
-        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, step, sources, False, False)
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, sources, False, False)
 
 
 cdef void add_halves(
     f32_r sums, f16_r x, const int64_t* offsets, int sources, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    bint first, bint apart,
+    Py_ssize_t pitch, bint first, bint apart,
 ) noexcept nogil:
     """The same for float16 side by side, which is converted in pieces."""
     cdef float floats[SOURCES * WIDENED]
@@ -102,32 +102,34 @@ cdef void add_halves(
             count = min(lanes - begin, <Py_ssize_t> WIDENED)
             for i in range(sources):
                 floats_from_halves(floats + places[i], x + offsets[i] + begin, count)
-            add_stepping[f32_r, f32_r](sums + begin, floats, places, 1, 0, count, 1, sources, first, apart)
+            add_stepping[f32_r, f32_r](sums + begin, floats, places, 1, 0, count, count, 1, sources, first, apart)
             begin += count
-        sums += lanes
+        sums += pitch
         x += shift
 
 
 cdef void add_list(
     Sum sums, RealVec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t step, bint apart,
+    Py_ssize_t pitch, Py_ssize_t step, bint apart,
 ) noexcept nogil:
     """Add what is listed, for some windows, to their sums so far, if there are any.
 
-    A window has some lanes, `step` elements apart; the next one begins `shift` elements further.
+    A window has some lanes, `step` elements apart; the next one begins `shift` elements further, and its sums `pitch`.
     """
     cdef int i = 0, sources
     while i < list.count:
         sources = min(list.sources, list.count - i)
         if RealVec is f16_r and step == 1:
-            add_halves(<f32_r> sums, x, list.offsets + i, sources, windows, shift, lanes, not started, apart)
+            add_halves(<f32_r> sums, x, list.offsets + i, sources, windows, shift, lanes, pitch, not started, apart)
         elif step == 1:
-            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, 1, sources, not started, apart)
-        elif step == 2:
-            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, 2, sources, not started, apart)
-        else:
-            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, step, sources, not started,
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, 1, sources, not started,
                                        apart)
+        elif step == 2:
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, 2, sources, not started,
+                                       apart)
+        else:
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, step, sources,
+                                       not started, apart)
         started = True
         i += sources
 

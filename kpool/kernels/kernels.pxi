@@ -38,9 +38,10 @@ include "average_pool_runs.pxi"
 include "average_pool_direct.pxi"
 include "average_pool.pxi"
 include "average_pool_groups.pxi"
-include "average_pool_short_rows.pxi"
+include "average_pool_rows.pxi"
 include "average_pool_backward.pxi"
 include "average_pool_backward_planes.pxi"
+include "average_pool_backward_rows.pxi"
 include "move.pxi"
 
 cdef Kernels kernels = Kernels(

@@ -1,0 +1,132 @@
+# The gradient of average pooling for one channel: several rows at a time, since a loop over one of them would be short.
+#
+# What windows have to give is summed over their rows, then over their columns. Rows a stride apart lie under as many
+# rows of windows, and columns a stride apart under as many windows: these are summed as rows of their own, and then
+# take turns in a row.
+
+
+cdef inline int64_t turns_width(const Axis* axis) noexcept nogil:
+    """Elements of a line for every `stride`-th column of a row, and for the lanes too many behind them."""
+    return (ceil_div(ceil_div(axis.size, axis.stride), VECTOR) + 1) * VECTOR
+
+
+cdef inline int64_t rows_in_lines(const Geometry* g) noexcept nogil:
+    """How many rows there is room for."""
+    cdef const Axis* axis = &g.axes[2]
+    return LINE // max(axis.size, turns_width(axis) * axis.stride)
+
+
+cdef inline bint gradients_are_alike(const Geometry* g) noexcept nogil:
+    """Whether all windows are whole, of one channel and slice, and there is room for some rows and their windows."""
+    return (g.inner == 1 and all_whole(g) and g.axes[0].taps == 1 and g.axes[0].stride == 1 and rows_in_lines(g) > 1
+            and (rows_in_lines(g) + reach_of(&g.axes[1])) * g.axes[2].pooled <= LINE)
+
+
+cdef void add_windows(
+    Sum sums, Sum shares, const Axis* axis, int64_t position, int64_t first, int64_t last, int64_t base,
+    int64_t apart, Py_ssize_t times, Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t pitch,
+) noexcept nogil:
+    """Sum what the windows over a position have to give; they stand `apart`, beginning with window `base`.
+
+    So many times, `shift` elements further on each time, with some lanes, whose sums stand `pitch` apart.
+    """
+    cdef int64_t o
+    cdef bint started = False
+    cdef TapList list
+    list.count = 0
+    for o in range(first, last + 1):
+        if tap_on(axis, position, o) >= 0:
+            list.offsets[list.count] = (o - base) * apart
+            list.count += 1
+        if list.count == LISTED or (o == last and list.count > 0):
+            end_list(&list)
+            add_list[Sum, Sum](sums, shares, &list, started, times, shift, lanes, pitch, 1, False)
+            started = True
+            list.count = 0
+    if not started:
+        for o in range(times):
+            zero_sums[Sum](sums + o * pitch, lanes)
+
+
+cdef void take_turns(Sum to, Sum a, Sum b, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t pitch) noexcept nogil:
+    """Rows of `width` elements, each in turn from one of two lines."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        # Elements too many are written over by the next row.
+        for j in range(ceil_div(width, 2 * VECTOR) * VECTOR):
+            to[2 * j] = a[j]
+            to[2 * j + 1] = b[j]
+        to += width
+        a += pitch
+        b += pitch
+
+
+cdef void place_turn(
+    Sum to, Sum turn, Py_ssize_t rows, Py_ssize_t width, Py_ssize_t pitch, Py_ssize_t first, Py_ssize_t step,
+) noexcept nogil:
+    """Every `step`-th element of rows, from the `first` on."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range((width - 1 - first) // step + 1):
+            to[first + j * step] = turn[j]
+        to += width
+        turn += pitch
+
+
+cdef void fill_rows(
+    Sum line, Sum shares, Sum sums, Sum turns, const Geometry* g, int64_t h, int64_t rows, int64_t base,
+) noexcept nogil:
+    """Fill a line with some rows of a plane, from `h` on. `shares` begin with those of the row `base` of windows."""
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t pitch = turns_width(axis), position, count, first, last, turn
+    cdef int64_t lanes = ceil_div(axis.pooled, VECTOR) * VECTOR
+    cdef Sum every
+    for turn in range(h, min(h + rows, h + g.axes[1].stride)):
+        position = turn
+        while position < h + rows:
+            count = columns_alike(&g.axes[1], position, h + rows, &first, &last)
+            add_windows[Sum](sums + (position - h) * pitch, shares, &g.axes[1], position, first, last, base,
+                             axis.pooled, count, axis.pooled, lanes, g.axes[1].stride * pitch)
+            position += count * g.axes[1].stride
+    for turn in range(min(axis.stride, axis.size)):
+        every = turns + turn * rows * pitch
+        position = turn
+        while position < axis.size:
+            count = columns_alike(axis, position, axis.size, &first, &last)
+            lanes = ceil_div(count, VECTOR) * VECTOR if count > 1 else 1
+            add_windows[Sum](every + position // axis.stride, sums, axis, position, first, last, 0, 1, rows, pitch,
+                             lanes, pitch)
+            position += count * axis.stride
+        if axis.stride != 2:
+            place_turn[Sum](line, every, rows, axis.size, pitch, turn, axis.stride)
+    if axis.stride == 2:
+        take_turns[Sum](line, turns, turns + rows * pitch, rows, axis.size, pitch)
+
+
+cdef void average_rows_backward(
+    RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end,
+) noexcept nogil:
+    """Work off rows of the unpooled side. `lines` has room for four with SPARE."""
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef RealVec gradients = <RealVec> job.inputs
+    cdef Sum shares = lines, sums = shares + LINE + SPARE, turns = sums + LINE + SPARE, line = turns + LINE + SPARE
+    cdef int64_t rows, first, last, unused, at
+    cdef int64_t window[MAX_RANK]
+    cdef double divisor
+    cdef Item item
+    memset(window, 0, sizeof(window))
+    divisor = divisor_of(job, window)
+    while begin < end:
+        item = item_at(begin, 1, 1, g.axes[0].size, g.axes[1].size)
+        rows = min(min(rows_in_lines(g), end - begin), g.axes[1].size - item.h)
+        covering_windows(&g.axes[1], item.h, &first, &unused)
+        covering_windows(&g.axes[1], item.h + rows - 1, &unused, &last)
+        at = (item.plane * g.axes[0].pooled + item.d) * g.axes[1].pooled + first
+        add_shares[RealVec, Sum](gradients + at * axis.pooled, shares, divisor,
+                                 max(0, last + 1 - first) * axis.pooled, True)
+        fill_rows[Sum](line, shares, sums, turns, g, item.h, rows, first)
+        put_line[RealVec](outputs + begin * axis.size, <RealVec> line, rows * axis.size, 1, 1, job.past_cache)
+        begin += rows
+    if job.past_cache:
+        finish_puts()
