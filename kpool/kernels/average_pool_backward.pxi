@@ -185,9 +185,10 @@ cdef void average_items_backward(
 cdef void average_some_backward(
     RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end,
 ) noexcept nogil:
-    if gradients_are_alike(&job.geometry):
+    cdef bint small = planes_are_small(&job.geometry)
+    if gradients_are_alike(&job.geometry) and not (small and job.geometry.axes[2].pooled <= FEW_WINDOWS):
         average_rows_backward[RealVec, Sum](outputs, lines, job, begin, end)
-    elif planes_are_small(&job.geometry):
+    elif small:
         average_planes_backward[RealVec, Sum](outputs, lines, job, begin, end)
     else:
         average_items_backward[RealVec, Sum](outputs, lines, job, begin, end)

@@ -38,7 +38,7 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
-                if direct_pays(g, tile.block, 2 * min(axis.taps, doublings(axis) * axis.stride)):
+                if windows_are_direct(g, tile.block):
                     pool_directly[Vec, Tap](plane, x_end, best + gathered, taps + gathered, &known, g, &tile, window,
                                             keep)
                 else:
@@ -58,6 +58,8 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
 cdef void pool_some(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
     if job.rows > 1:
         pool_groups[Vec, Tap](x, taps, job, begin, end)
+    elif windows_fill_rows(&job.geometry):
+        pool_rows_of_windows[Vec, Tap](x, taps, job, begin, end)
     elif rows_are_short(&job.geometry, FEW_ELEMENTS):
         pool_short_rows[Vec, Tap](x, taps, job, begin, end)
     else:

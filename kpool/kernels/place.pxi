@@ -10,6 +10,7 @@
 
 include "place_lanes.pxi"
 include "place_bands.pxi"
+include "place_pairs.pxi"
 
 cdef extern from *:
     """
@@ -34,7 +35,9 @@ cdef inline void place_items(Moved outputs, Key keys, const Place* job, int64_t 
 
 cdef inline void place_words(WordVec outputs, const Place* job, int64_t begin, int64_t end) noexcept nogil:
     """Choose the type of the keys."""
-    if job.key_width == 1:
+    if columns_are_pairs(job):
+        place_rows_of_pairs[WordVec](outputs, job, begin, end)
+    elif job.key_width == 1:
         place_items[WordVec, u8_r](outputs, NULL, job, begin, end)
     elif job.key_width == 4:
         place_items[WordVec, i32_r](outputs, NULL, job, begin, end)

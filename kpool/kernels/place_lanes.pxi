@@ -30,17 +30,22 @@ cdef inline Number either(Number a, Number b, bint first) noexcept nogil:
     return a if first else b
 
 
+cdef inline Number or_zero(Number a, bint keep) noexcept nogil:
+    """The same of a value and zero."""
+    return a if keep else <Number> 0
+
+
 cdef inline bint give(Moved value, Moved element, Key key, int64_t wanted) noexcept nogil:
     """Let a window put its element in a value's place, or add it to that, if its winner stood here; whether it did."""
     cdef bint here = stands[Moved, Key](element, key, wanted)
     if Moved is f16_r:
-        (<f32_r> value)[0] += either[float](float_from_half(element[0]), 0, here)
+        (<f32_r> value)[0] += or_zero(float_from_half(element[0]), here)
     elif Moved is bf16_r:
-        (<f32_r> value)[0] += either[float](float_from_bfloat(element[0]), 0, here)
+        (<f32_r> value)[0] += or_zero(float_from_bfloat(element[0]), here)
     elif Moved is f32_r:
-        value[0] += either[float](element[0], 0, here)
+        value[0] += or_zero(element[0], here)
     elif Moved is f64_r:
-        value[0] += either[double](element[0], 0, here)
+        value[0] += or_zero(element[0], here)
     else:
         value[0] = either(element[0], value[0], here)
     return here

@@ -15,6 +15,7 @@ cdef enum:
     GATHERED = 512      # lanes at a time: with all their elements they stay in the first-level cache
     SHORT_ROW = 20      # lanes, above which a row is work enough for a loop
     SHORT_WINDOW = 16   # elements of a window
+    FEW_WINDOWS = 12    # of a row of one channel: one by one costs less than vectors with lanes for nothing
 
 # The results of some rows of windows, from the first row of a slice, or of a plane if those are `whole_planes`.
 cdef struct Lanes:
