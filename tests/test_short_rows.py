@@ -1,4 +1,4 @@
-"""Rows of few results, which are taken many at a time: over rows, slices and planes, against the oracle."""
+"""Rows of few results or of one channel, which are taken many at a time: over rows, slices and planes."""
 
 import pytest
 import tensorflow as tf
@@ -19,6 +19,18 @@ SHAPES = {
     "volumes": ((20, 7, 6, 9, 2), (2, 2, 2), (2, 2, 2), (1, 1, 1)),
     "slices": ((2, 11, 90, 9, 2), (3, 1, 2), (2, 1, 3), (1, 1, 1)),
     "overlapping volumes": ((9, 7, 9, 9, 2), (3, 2, 2), (2, 3, 1), (1, 2, 1)),
+    # Of one channel: more windows to a row than a vector holds, and more rows than a line.
+    "long rows": ((3, 70, 57, 1), (2, 2), (2, 2), (1, 1)),
+    "long rows of two": ((1, 70, 57, 2), (2, 2), (2, 2), (1, 1)),
+    "long overlapping": ((2, 45, 55, 1), (3, 3), (2, 2), (1, 1)),
+    "long neighbours": ((2, 20, 50, 1), (2, 3), (1, 1), (1, 1)),
+    "long gaps": ((2, 33, 77, 1), (2, 2), (5, 3), (1, 1)),
+    "long pairs with gaps": ((2, 50, 46, 1), (2, 2), (3, 2), (1, 1)),
+    "long dilated": ((2, 40, 60, 1), (2, 3), (2, 2), (3, 2)),
+    "long and wide": ((2, 9, 200, 1), (2, 40), (2, 30), (1, 1)),
+    "long slices": ((2, 5, 30, 50, 1), (1, 2, 2), (1, 2, 2), (1, 1, 1)),
+    "long volumes": ((2, 6, 12, 50, 1), (2, 2, 2), (2, 2, 2), (1, 1, 1)),
+    "rows longer than a line": ((1, 5, 2500, 1), (2, 2), (2, 2), (1, 1)),
 }
 
 

@@ -187,8 +187,8 @@ cdef inline int64_t columns_alike(
     covering_windows(axis, column, first, last)
     if first[0] > last[0]:
         return rest
-    # Windows are missing where the first or the last one of all stands in for them.
-    if axis.adaptive or padded + axis.stride < reach_of(axis) or padded // axis.stride >= axis.pooled:
+    # In front of the first window of all there are none that could follow each other.
+    if axis.adaptive or padded + axis.stride < reach_of(axis):
         return 1
     return min(rest, axis.pooled - last[0])
 
