@@ -89,8 +89,10 @@ cdef struct Job:
     Work work
     const void* argument
     int64_t items
-    int64_t grain       # items begun at a time
-    int64_t next        # first item that nobody has begun; claimed atomically
+    int64_t grain       # items of a chunk
+    int64_t chunks
+    int64_t taken       # chunks that were begun; claimed atomically
+    int64_t last        # how many of them by workers; claimed atomically
     int seats           # workers that may be on the job at a time
     int holders         # workers that are; changed with the mutex held, read atomically
     Job* below          # next older job on the list; guarded by the mutex
@@ -113,20 +115,21 @@ cdef int LINGER = 200
 cdef int64_t CHUNKS = 4
 
 
-cdef void run(Job* job) noexcept nogil:
-    """Begin items until none are left.
+cdef void run(Job* job, bint by_caller) noexcept nogil:
+    """Begin chunks until none are left: the caller from the first on, and workers from the last.
+
+    So the two ends of a tensor tend to stay in the caches of different cores, from one operation to the next.
 
     TensorFlow's threads flush subnormal floats to zero and ours do not. In the default mode a result does not depend
     on which of them computed it.
     """
     cdef kp_floats callers
-    cdef int64_t begin
+    cdef int64_t chunk = -1, begin
     get_floats(&callers)
     set_floats(&default_floats)
-    while True:
-        begin = claim(&job.next, job.grain)
-        if begin >= job.items:
-            break
+    while claim(&job.taken, 1) < job.chunks:
+        chunk = chunk + 1 if by_caller else job.chunks - 1 - claim(&job.last, 1)
+        begin = chunk * job.grain
         job.work(job.argument, begin, min(begin + job.grain, job.items))
     set_floats(&callers)
 
@@ -178,7 +181,7 @@ cdef void* worker(void* unused) noexcept nogil:
             continue
         store(&job.holders, job.holders + 1)
         pthread_mutex_unlock(&mutex)
-        run(job)
+        run(job, False)
         pthread_mutex_lock(&mutex)
         withdraw(job)
         looked = False
@@ -213,12 +216,14 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     cdef int64_t chunks
     cdef int _
     cdef int threads = load(&threads_per_call)
-    posting = Job(work=work, argument=job, items=items, grain=items, next=0, seats=threads - 1, holders=0, below=NULL)
+    posting = Job(work=work, argument=job, items=items, grain=items, chunks=1, taken=0, last=0, seats=threads - 1,
+                  holders=0, below=NULL)
     if items < 2 or cost < WORTH_WAKING or threads < 2:
-        run(&posting)
+        run(&posting, True)
         return
     chunks = min(items, CHUNKS * threads)
     posting.grain = (items + chunks - 1) // chunks
+    posting.chunks = (items + posting.grain - 1) // posting.grain
     pthread_mutex_lock(&mutex)
     posting.seats = <int> min(posting.seats, chunks - 1)
     start_workers(posting.seats)
@@ -228,7 +233,7 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     for _ in range(posting.seats):
         pthread_cond_signal(&posted)
     pthread_mutex_unlock(&mutex)
-    run(&posting)
+    run(&posting, True)
     pthread_mutex_lock(&mutex)
     withdraw(&posting)
     pthread_mutex_unlock(&mutex)
