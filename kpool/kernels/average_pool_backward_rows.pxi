@@ -80,7 +80,9 @@ cdef void fill_rows(
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t pitch = turns_width(axis), position, count, first, last, turn
     cdef int64_t lanes = ceil_div(axis.pooled, VECTOR) * VECTOR
-    cdef Sum every
+    cdef int64_t covered = (axis.pooled - 1) * axis.stride + reach_of(axis)
+    cdef bint by_twos = axis.stride == 2 and axis.dilation == 1
+    cdef Sum every = turns, even = turns
     for turn in range(h, min(h + rows, h + g.axes[1].stride)):
         position = turn
         while position < h + rows:
@@ -90,17 +92,25 @@ cdef void fill_rows(
             position += count * g.axes[1].stride
     for turn in range(min(axis.stride, axis.size)):
         every = turns + turn * rows * pitch
-        position = turn
-        while position < axis.size:
-            count = columns_alike(axis, position, axis.size, &first, &last)
-            lanes = ceil_div(count, VECTOR) * VECTOR if count > 1 else 1
-            add_windows[Sum](every + position // axis.stride, sums, axis, position, first, last, 0, 1, rows, pitch,
-                             lanes, pitch)
-            position += count * axis.stride
-        if axis.stride != 2:
+        if by_twos and turn < axis.taps <= turn + 2:
+            # Each of these columns lies under one window alone.
+            every = sums
+        else:
+            position = turn
+            while position < axis.size:
+                count = columns_alike(axis, position, axis.size, &first, &last)
+                lanes = ceil_div(count, VECTOR) * VECTOR if count > 1 else 1
+                add_windows[Sum](every + position // axis.stride, sums, axis, position, first, last, 0, 1, rows, pitch,
+                                 lanes, pitch)
+                position += count * axis.stride
+        if not by_twos:
             place_turn[Sum](line, every, rows, axis.size, pitch, turn, axis.stride)
-    if axis.stride == 2:
-        take_turns[Sum](line, turns, turns + rows * pitch, rows, axis.size, pitch)
+        elif turn == 0:
+            even = every
+    if by_twos:
+        take_turns[Sum](line, even, every, rows, axis.size, pitch)
+        for turn in range(rows):
+            zero_sums[Sum](line + turn * axis.size + covered, axis.size - covered)
 
 
 cdef void average_rows_backward(
