@@ -186,7 +186,7 @@ cdef void average_some_backward(
     RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end,
 ) noexcept nogil:
     cdef bint small = planes_are_small(&job.geometry)
-    if gradients_are_alike(&job.geometry) and not (small and job.geometry.axes[2].pooled <= FEW_WINDOWS):
+    if gradients_are_alike(&job.geometry) and not (small and few_windows(&job.geometry)):
         average_rows_backward[RealVec, Sum](outputs, lines, job, begin, end)
     elif small:
         average_planes_backward[RealVec, Sum](outputs, lines, job, begin, end)

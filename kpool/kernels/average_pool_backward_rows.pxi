@@ -23,22 +23,23 @@ cdef inline bint gradients_are_alike(const Geometry* g) noexcept nogil:
 
 
 cdef void add_windows(
-    Sum sums, Sum shares, const Axis* axis, int64_t position, int64_t first, int64_t last, int64_t base,
-    int64_t apart, Py_ssize_t times, Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t pitch,
+    Sum sums, Sum shares, const Axis* axis, int64_t position, int64_t base, int64_t apart, Py_ssize_t times,
+    Py_ssize_t shift, Py_ssize_t lanes, Py_ssize_t pitch,
 ) noexcept nogil:
     """Sum what the windows over a position have to give; they stand `apart`, beginning with window `base`.
 
     So many times, `shift` elements further on each time, with some lanes, whose sums stand `pitch` apart.
     """
-    cdef int64_t o
+    cdef int64_t o, last, step
     cdef bint started = False
     cdef TapList list
     list.count = 0
-    for o in range(first, last + 1):
-        if tap_on(axis, position, o) >= 0:
-            list.offsets[list.count] = (o - base) * apart
-            list.count += 1
-        if list.count == LISTED or (o == last and list.count > 0):
+    step = windows_on(axis, position, &o, &last)
+    while o <= last:
+        list.offsets[list.count] = (o - base) * apart
+        list.count += 1
+        o += step
+        if list.count == LISTED or o > last:
             end_list(&list)
             add_list[Sum, Sum](sums, shares, &list, started, times, shift, lanes, pitch, 1, False)
             started = True
@@ -77,40 +78,40 @@ cdef void fill_rows(
     Sum line, Sum shares, Sum sums, Sum turns, const Geometry* g, int64_t h, int64_t rows, int64_t base,
 ) noexcept nogil:
     """Fill a line with some rows of a plane, from `h` on. `shares` begin with those of the row `base` of windows."""
+    cdef const Axis* height = &g.axes[1]
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t pitch = turns_width(axis), position, count, first, last, turn
+    cdef int64_t pitch = turns_width(axis), row, first, column, count, turn, i
     cdef int64_t lanes = ceil_div(axis.pooled, VECTOR) * VECTOR
     cdef int64_t covered = (axis.pooled - 1) * axis.stride + reach_of(axis)
     cdef bint by_twos = axis.stride == 2 and axis.dilation == 1
-    cdef Sum every = turns, even = turns
-    for turn in range(h, min(h + rows, h + g.axes[1].stride)):
-        position = turn
-        while position < h + rows:
-            count = columns_alike(&g.axes[1], position, h + rows, &first, &last)
-            add_windows[Sum](sums + (position - h) * pitch, shares, &g.axes[1], position, first, last, base,
-                             axis.pooled, count, axis.pooled, lanes, g.axes[1].stride * pitch)
-            position += count * g.axes[1].stride
+    cdef Sum columns = turns, even = turns
+    for first in range(h, min(h + rows, h + height.stride)):
+        row = first
+        while row < h + rows:
+            count = positions_alike(height, row, h + rows)
+            add_windows[Sum](sums + (row - h) * pitch, shares, height, row, base, axis.pooled, count, axis.pooled,
+                             lanes, height.stride * pitch)
+            row += count * height.stride
     for turn in range(min(axis.stride, axis.size)):
-        every = turns + turn * rows * pitch
+        columns = turns + turn * rows * pitch
         if by_twos and turn < axis.taps <= turn + 2:
             # Each of these columns lies under one window alone.
-            every = sums
+            columns = sums
         else:
-            position = turn
-            while position < axis.size:
-                count = columns_alike(axis, position, axis.size, &first, &last)
+            column = turn
+            while column < axis.size:
+                count = positions_alike(axis, column, axis.size)
                 lanes = ceil_div(count, VECTOR) * VECTOR if count > 1 else 1
-                add_windows[Sum](every + position // axis.stride, sums, axis, position, first, last, 0, 1, rows, pitch,
-                                 lanes, pitch)
-                position += count * axis.stride
+                add_windows[Sum](columns + column // axis.stride, sums, axis, column, 0, 1, rows, pitch, lanes, pitch)
+                column += count * axis.stride
         if not by_twos:
-            place_turn[Sum](line, every, rows, axis.size, pitch, turn, axis.stride)
+            place_turn[Sum](line, columns, rows, axis.size, pitch, turn, axis.stride)
         elif turn == 0:
-            even = every
+            even = columns
     if by_twos:
-        take_turns[Sum](line, even, every, rows, axis.size, pitch)
-        for turn in range(rows):
-            zero_sums[Sum](line + turn * axis.size + covered, axis.size - covered)
+        take_turns[Sum](line, even, columns, rows, axis.size, pitch)
+        for i in range(rows):
+            zero_sums[Sum](line + i * axis.size + covered, axis.size - covered)
 
 
 cdef void average_rows_backward(

@@ -124,13 +124,15 @@ cdef void average_directly(
     """Average the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read."""
     cdef const Geometry* g = &job.geometry
     cdef int64_t first, last, begun = 0, width = (tile.end - tile.begin) * g.inner
+    # Whether most columns lie under no window.
+    cdef bint sparse = g.axes[2].stride > 4 * g.axes[2].taps
     cdef float floats[SOURCES * LINE + SPARE]
     cdef TapList rows
     cdef int i
     valid_taps(&g.axes[1], window[1], &first, &last)
     next_rows(&rows, &begun, g, window, first, last)
     x += (first_row(g, window) * g.axes[2].size + tile.begin) * g.inner + tile.channel
-    if RealVec is f16_r and tile.block == g.inner and width <= LINE:
+    if RealVec is f16_r and tile.block == g.inner and width <= LINE and not sparse:
         for i in range(rows.count):
             fetch(x + rows.offsets[i], width * sizeof(x[0]))
             floats_from_halves(floats + i * LINE, x + rows.offsets[i], width)

@@ -17,15 +17,15 @@ cdef inline bint rows_are_alike(const Geometry* g) noexcept nogil:
 
 
 cdef void sum_columns_of_rows(
-    Sum columns, Sum sums, const Axis* axis, int64_t rows, int64_t width, int64_t readable,
+    Sum columns, Sum sums, const Axis* axis, int64_t rows, int64_t width,
 ) noexcept nogil:
-    """Sum the windows of some rows over their columns, of which each row has `width`; so many can be read."""
+    """Sum the windows of some rows over their columns, of which each row has `width`."""
     cdef int64_t k, lanes = axis.pooled
     cdef TapList taps
     # Lanes too many are written over by the next row, unless they are added to.
     if axis.taps <= SOURCES:
-        readable -= (rows - 1) * width + (axis.taps - 1) * axis.dilation
-        lanes = lanes_for(axis.pooled, axis.stride, VECTOR, readable)
+        lanes = lanes_for(axis.pooled, axis.stride, VECTOR,
+                          LINE + SPARE - (rows - 1) * width - (axis.taps - 1) * axis.dilation)
     taps.count = 0
     for k in range(axis.taps):
         taps.offsets[taps.count] = k * axis.dilation
@@ -66,7 +66,7 @@ cdef void average_rows(RealVec outputs, Sum sums, const AveragePool* job, int64_
                 lanes = axis.size
             add_list[Sum, RealVec](columns, first, &list, started, rows, shift, lanes, width, 1, False)
             started = True
-        sum_columns_of_rows[Sum](columns, sums, axis, rows, width, LINE + SPARE)
+        sum_columns_of_rows[Sum](columns, sums, axis, rows, width)
         divide_by[Sum](sums, divisor, rows * axis.pooled)
         put_line[RealVec](outputs + begin * axis.pooled, <RealVec> sums, rows * axis.pooled, 1, 1, job.past_cache)
         begin += rows

@@ -23,7 +23,7 @@ cdef inline void add(
     """
     cdef Py_ssize_t o, j
     cdef RealVec a = x + offsets[0], b = a, c = a, d = a
-    cdef size_t ahead = read_ahead(windows, shift, lanes * step) * sizeof(x[0])
+    cdef size_t ahead = read_ahead(windows, shift, (lanes - 1) * step + 1) * sizeof(x[0])
     # One element, which the compiler keeps in a register.
     cdef double room[1]
     cdef Sum total = <Sum> room

@@ -92,13 +92,6 @@ ctypedef fused RealVec:
     f32_r
     f64_r
 
-# The same as values.
-ctypedef fused Real:
-    kp_half
-    kp_bfloat
-    float
-    double
-
 # What sums are kept in: float32, or float64 for float64.
 ctypedef fused Sum:
     f32_r

@@ -133,6 +133,34 @@ cdef inline void covering_windows(const Axis* axis, int64_t position, int64_t* f
     last[0] = min(axis.pooled - 1, padded // axis.stride)
 
 
+cdef inline int64_t windows_on(const Axis* axis, int64_t position, int64_t* first, int64_t* last) noexcept nogil:
+    """The first and the last window with a tap on a position, and how many windows on from each the next one is.
+
+    There is none if the first lies behind the last.
+    """
+    cdef int64_t padded = position + axis.before, tap = 0, divisor = axis.dilation, other = axis.stride, rest
+    cdef int64_t nearest, step
+    covering_windows(axis, position, first, last)
+    if axis.dilation == 1:
+        return 1
+    while tap < axis.taps and (padded - tap * axis.dilation) % axis.stride != 0:
+        tap += 1
+    if tap == axis.taps:
+        last[0] = first[0] - 1
+        return 1
+    # The greatest common divisor.
+    while other != 0:
+        rest = divisor % other
+        divisor = other
+        other = rest
+    step = axis.dilation // divisor
+    nearest = (padded - tap * axis.dilation) // axis.stride
+    last[0] = nearest - max(0, ceil_div(nearest - last[0], step)) * step
+    if first[0] <= last[0]:
+        first[0] = last[0] - (last[0] - first[0]) // step * step
+    return step
+
+
 cdef inline int64_t tap_on(const Axis* axis, int64_t position, int64_t window) noexcept nogil:
     """The tap with which a window that covers a position reads it, or -1."""
     cdef int64_t distance = position - window_start(axis, window)

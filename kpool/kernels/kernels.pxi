@@ -7,13 +7,13 @@ from libc.stdint cimport (
 from libc.string cimport memcpy, memset
 
 from kpool.kernels.elements cimport (
-    Element, Index, Key, Moved, Number, Real, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float,
+    Element, Index, Key, Moved, Number, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float,
     element_size, f16_r, f32_r, f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r,
     i32_r, i64_r, kp_bfloat, kp_half, u8_r, u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
     INT32_PLANE, MAX_RANK, Axis, Geometry, any_overlap, ceil_div, count_taps, covering_windows, overlaps,
-    tap_on, valid_taps, window_start,
+    tap_on, valid_taps, window_start, windows_on,
 )
 from kpool.kernels.table cimport (
     ROWS_TOGETHER, WIDEST, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place,
@@ -39,6 +39,7 @@ include "average_pool_runs.pxi"
 include "average_pool_direct.pxi"
 include "average_pool.pxi"
 include "average_pool_groups.pxi"
+include "average_pool_short_rows.pxi"
 include "average_pool_rows.pxi"
 include "average_pool_backward.pxi"
 include "average_pool_backward_planes.pxi"

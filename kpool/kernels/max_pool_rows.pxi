@@ -3,7 +3,8 @@
 cdef extern from *:
     """
     /* Moves rows of some bytes, `pitch` apart, to where the one before ends. In pieces of a vector, of which the last
-       one may be too long: the next row is written over that. */
+       one may be too long: the next row is written over that. It does not reach the rows that are still to be moved,
+       which are as far apart as whole vectors and one element, or do not move. */
     static inline void kp_close_up(void* rows, Py_ssize_t count, size_t width, size_t pitch) {
         char piece[64];
         for (Py_ssize_t i = 1; i < count; i++)
@@ -23,7 +24,7 @@ cdef inline bint windows_are_direct(const Geometry* g, int64_t channels) noexcep
 
 cdef inline bint windows_fill_rows(const Geometry* g) noexcept nogil:
     """Whether rows of windows are whole, of one channel, and a line holds some of them with the lanes too many."""
-    return (g.inner == 1 and g.axes[2].pooled > FEW_WINDOWS and g.axes[2].pooled <= LINE // 4 and g.taps <= LISTED
+    return (g.inner == 1 and not few_windows(g) and g.axes[2].pooled <= LINE // 4 and g.taps <= LISTED
             and all_whole(g) and windows_are_direct(g, 1))
 
 

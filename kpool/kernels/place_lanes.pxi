@@ -7,10 +7,11 @@ cdef struct Asked:
     int64_t keys[SOURCES]
     int count
 
-# The windows over an element, by axis.
+# The windows with a tap on a row: the first, the last, and how far they are apart.
 cdef struct Cover:
-    int64_t first[MAX_RANK]
-    int64_t last[MAX_RANK]
+    int64_t first[2]
+    int64_t last[2]
+    int64_t step[2]
 
 
 cdef inline bint stands(Moved elements, Key keys, int64_t key) noexcept nogil:
@@ -115,7 +116,7 @@ cdef void ask(
     Moved line, Moved elements, Key keys, const Asked* asked, int64_t key_step, u32_r found, Py_ssize_t columns,
     Py_ssize_t step, Py_ssize_t inner, Py_ssize_t lanes, bint first,
 ) noexcept nogil:
-    """Ask the listed windows about some columns, `step` apart in the line, or add to what was found `first`.
+    """Ask the listed windows about some columns, `step` apart in the line; the `first` ones find nothing there.
 
     The windows of each column stand `inner` elements behind those of the one before, whose keys are `key_step` less.
 
@@ -146,23 +147,24 @@ cdef inline void ask_windows(
     cdef const Axis* axis = &g.axes[2]
     cdef Moved elements = <Moved> job.inputs + tile.channel
     cdef Key all_keys = <Key> job.keys + tile.channel
-    cdef int64_t step = axis.stride * tile.block, at = (column - tile.begin) * tile.block, od, oh, ow, kd, kh, kw, row
-    cdef int64_t i, width = sizeof(float) if Moved is f16_r or Moved is bf16_r else sizeof(line[0])
+    cdef int64_t step = axis.stride * tile.block, at = (column - tile.begin) * tile.block
+    cdef int64_t i, od, oh, ow, first_w, last_w, step_w, kd, kh, kw, row
+    cdef int64_t width = sizeof(float) if Moved is f16_r or Moved is bf16_r else sizeof(line[0])
     cdef bint first = True
     cdef Asked asked
     asked.count = 0
     line = <Moved> (<char*> line + at * width)
-    for od in range(cover.first[0], cover.last[0] + 1):
+    step_w = windows_on(axis, column, &first_w, &last_w)
+    od = cover.first[0]
+    while od <= cover.last[0]:
         kd = tap_on(&g.axes[0], item.d, od)
-        for oh in range(cover.first[1], cover.last[1] + 1):
+        oh = cover.first[1]
+        while oh <= cover.last[1]:
             kh = tap_on(&g.axes[1], item.h, oh)
-            if kd < 0 or kh < 0:
-                continue
             row = ((item.plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * axis.pooled
-            for ow in range(cover.first[2], cover.last[2] + 1):
+            ow = first_w
+            while ow <= last_w:
                 kw = tap_on(axis, column, ow)
-                if kw < 0:
-                    continue
                 if asked.count == SOURCES:
                     ask[Moved, Key](line, elements, all_keys, &asked, axis.stride, found, columns, step, g.inner,
                                     tile.block, first)
@@ -174,6 +176,9 @@ cdef inline void ask_windows(
                 else:
                     asked.keys[asked.count] = (item.d * g.axes[1].size + item.h) * axis.size + column
                 asked.count += 1
+                ow += step_w
+            oh += cover.step[1]
+        od += cover.step[0]
     if asked.count > 0:
         ask[Moved, Key](line, elements, all_keys, &asked, axis.stride, found, columns, step, g.inner, tile.block, first)
     else:
@@ -188,12 +193,12 @@ cdef inline void place_tile(
     cdef const Axis* axis = &job.geometry.axes[2]
     cdef int64_t begin, column, columns
     cdef Cover cover
-    covering_windows(&job.geometry.axes[0], item.d, &cover.first[0], &cover.last[0])
-    covering_windows(&job.geometry.axes[1], item.h, &cover.first[1], &cover.last[1])
+    cover.step[0] = windows_on(&job.geometry.axes[0], item.d, &cover.first[0], &cover.last[0])
+    cover.step[1] = windows_on(&job.geometry.axes[1], item.h, &cover.first[1], &cover.last[1])
     for begin in range(tile.begin, min(tile.end, tile.begin + axis.stride)):
         column = begin
         while column < tile.end:
-            columns = columns_alike(axis, column, tile.end, &cover.first[2], &cover.last[2])
+            columns = positions_alike(axis, column, tile.end)
             ask_windows[Moved, Key](line, NULL, job, tile, item, &cover, column, columns, found)
             column += columns * axis.stride
 

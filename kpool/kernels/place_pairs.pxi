@@ -6,8 +6,9 @@ cdef inline bint columns_are_pairs(const Place* job) noexcept nogil:
     """Whether all windows are whole and of one slice, known by their offsets, and a line holds a row."""
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    return (job.key_width == 1 and not job.added and g.inner == 1 and all_whole(g) and not any_overlap(g)
-            and axis.taps == 2 and axis.stride == 2 and axis.dilation == 1 and g.axes[1].dilation == 1
+    return (job.key_width == 1 and not job.added and g.inner == 1 and all_whole(g)
+            and axis.taps == 2 and axis.stride == 2 and axis.dilation == 1
+            and g.axes[1].taps <= g.axes[1].stride and g.axes[1].dilation == 1
             and g.axes[0].taps == 1 and g.axes[0].stride == 1 and SHORT_ROW < axis.pooled and axis.size <= LINE)
 
 
@@ -37,17 +38,17 @@ cdef void place_rows_of_pairs(WordVec outputs, const Place* job, int64_t begin, 
     cdef u8_r keys = <u8_r> job.keys
     cdef uint64_t lines[2 * (LINE + 2 * SPARE)]
     cdef WordVec line = <WordVec> lines, offsets = line + LINE + 2 * SPARE, row
-    cdef int64_t rows, i, tap, window, first, at, lanes, vector = SPARE // <int> sizeof(elements[0])
+    cdef int64_t rows, i, tap, window, above, first, at, lanes, vector = SPARE // <int> sizeof(elements[0])
     cdef Item item
     while begin < end:
         item = item_at(begin, 1, 1, g.axes[0].size, height.size)
         rows = min(min(LINE // width.size, end - begin), height.size - item.h)
         window = item.h // height.stride
         tap = item.h - window * height.stride
-        # The rows of windows from this one to that over the last row.
-        lanes = min(height.pooled, (item.h + rows - 1) // height.stride + 1) - window
+        # Rows of windows: from this one to that over the last row.
+        above = max(0, min(height.pooled, (item.h + rows - 1) // height.stride + 1) - window)
         first = ((item.plane * g.axes[0].pooled + item.d) * height.pooled + window) * width.pooled
-        widen[WordVec](offsets, keys + first, max(0, lanes) * width.pooled)
+        widen[WordVec](offsets, keys + first, above * width.pooled)
         at = 0
         row = line
         for i in range(rows):

@@ -35,6 +35,10 @@ cdef struct Batch:
     int64_t span        # elements of the input that it reaches over, about
 
 
+cdef inline bint few_windows(const Geometry* g) noexcept nogil:
+    return g.axes[2].pooled <= FEW_WINDOWS
+
+
 cdef inline bint all_whole(const Geometry* g) noexcept nogil:
     """Whether all windows lie in the input with all their taps."""
     cdef bint whole = True

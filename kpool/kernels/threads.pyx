@@ -91,8 +91,8 @@ cdef struct Job:
     int64_t items
     int64_t grain       # items of a chunk
     int64_t chunks
-    int64_t taken       # chunks that were begun; claimed atomically
-    int64_t last        # how many of them by workers; claimed atomically
+    int64_t taken       # how often a chunk was asked for; claimed atomically
+    int64_t by_workers  # how many chunks were given to workers; claimed atomically
     int seats           # workers that may be on the job at a time
     int holders         # workers that are; changed with the mutex held, read atomically
     Job* below          # next older job on the list; guarded by the mutex
@@ -128,7 +128,7 @@ cdef void run(Job* job, bint by_caller) noexcept nogil:
     get_floats(&callers)
     set_floats(&default_floats)
     while claim(&job.taken, 1) < job.chunks:
-        chunk = chunk + 1 if by_caller else job.chunks - 1 - claim(&job.last, 1)
+        chunk = chunk + 1 if by_caller else job.chunks - 1 - claim(&job.by_workers, 1)
         begin = chunk * job.grain
         job.work(job.argument, begin, min(begin + job.grain, job.items))
     set_floats(&callers)
@@ -216,8 +216,8 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     cdef int64_t chunks
     cdef int _
     cdef int threads = load(&threads_per_call)
-    posting = Job(work=work, argument=job, items=items, grain=items, chunks=1, taken=0, last=0, seats=threads - 1,
-                  holders=0, below=NULL)
+    posting = Job(work=work, argument=job, items=items, grain=items, chunks=min(items, 1), taken=0, by_workers=0,
+                  seats=threads - 1, holders=0, below=NULL)
     if items < 2 or cost < WORTH_WAKING or threads < 2:
         run(&posting, True)
         return

@@ -176,21 +176,16 @@ cdef inline bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
     return True
 
 
-cdef inline int64_t columns_alike(
-    const Axis* axis, int64_t column, int64_t end, int64_t* first, int64_t* last,
-) noexcept nogil:
-    """The windows over a column; and how many columns up to `end`, a stride apart, lie under as many in the same way.
-
-    Each of them lies under the windows that follow those over the one before it.
-    """
-    cdef int64_t rest = (end - 1 - column) // axis.stride + 1, padded = column + axis.before
-    covering_windows(axis, column, first, last)
-    if first[0] > last[0]:
+cdef inline int64_t positions_alike(const Axis* axis, int64_t position, int64_t end) noexcept nogil:
+    """How many positions up to `end`, a stride apart, lie under as many windows, each under those that come next."""
+    cdef int64_t rest = (end - 1 - position) // axis.stride + 1, padded = position + axis.before, first, last
+    covering_windows(axis, position, &first, &last)
+    if first > last:
         return rest
-    # In front of the first window of all there are none that could follow each other.
+    # Where the first window of all cuts the range short, the next position has one window more.
     if axis.adaptive or padded + axis.stride < reach_of(axis):
         return 1
-    return min(rest, axis.pooled - last[0])
+    return min(rest, axis.pooled - last)
 
 
 cdef inline bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
