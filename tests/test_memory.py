@@ -169,9 +169,11 @@ def test_calls_leave_no_memory_behind(sandbox):
     allocated, resident = forgotten(sandbox, every_op, MANY)
     # The least that a call could forget, its status, has 48 bytes.
     assert allocated < 4
-    # Nor do they grow with the number of calls: a million take no more than that either.
-    others = forgotten(sandbox, gradient_of_others, MANY)[1]
-    assert (resident - max(others, 0)) * MANY < min(48 * MANY, 4 * MIB)
+    # Nor do they grow with the number of calls: a million take no more than that either. Pages come and go, some
+    # hundred at a time; what is forgotten stays, and shows in each of three attempts.
+    others = max(0, forgotten(sandbox, gradient_of_others, MANY)[1])
+    most = others + min(48, 4 * MIB / MANY)
+    assert resident < most or any(forgotten(sandbox, every_op, MANY)[1] < most for _ in range(2))
 
 
 @GLIBC
