@@ -18,6 +18,10 @@ cdef extern from *:
     typedef kp_bfloat* __restrict bf16_r;
     typedef float*     __restrict f32_r;
     typedef double*    __restrict f64_r;
+    typedef float kp_plain_float;
+    typedef double kp_plain_double;
+    typedef float*     __restrict plain_f32_r;
+    typedef double*    __restrict plain_f64_r;
     typedef int8_t*    __restrict i8_r;
     typedef uint8_t*   __restrict u8_r;
     typedef int16_t*   __restrict i16_r;
@@ -34,10 +38,17 @@ cdef extern from *:
         pass
     ctypedef enum kp_bfloat:
         pass
+    # Floats that are compared as if there were no NaN; told from float and double in the same way.
+    ctypedef enum kp_plain_float:
+        pass
+    ctypedef enum kp_plain_double:
+        pass
     ctypedef kp_half* f16_r
     ctypedef kp_bfloat* bf16_r
     ctypedef float* f32_r
     ctypedef double* f64_r
+    ctypedef kp_plain_float* plain_f32_r
+    ctypedef kp_plain_double* plain_f64_r
     ctypedef int8_t* i8_r
     ctypedef uint8_t* u8_r
     ctypedef int16_t* i16_r
@@ -61,6 +72,8 @@ ctypedef fused Vec:
     bf16_r
     f32_r
     f64_r
+    plain_f32_r
+    plain_f64_r
     i8_r
     u8_r
     i16_r

@@ -1,11 +1,13 @@
 # Max pooling forward, with or without indices, for every element type.
 
 
-cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items of one row of windows. `taps` is there for its type.
 
     Results gather in a line for as long as they follow each other in memory, over as many rows as there is room for.
+    Returns the first item for which the type's comparisons were not enough, or `end`.
     """
+    cdef bint enough = True
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef double lines[3 * LINE + SPARE]
@@ -31,7 +33,7 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
         plane = x + item.plane * g.plane * g.inner
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, False)
-            while next_windows(&tile, axis):
+            while enough and next_windows(&tile, axis):
                 results = (tile.last - tile.first + 1) * tile.block
                 if gathered + results > LINE or tile.block < g.inner:
                     put_windows[Vec, Tap](best, taps, origins, job, position, gathered // g.inner, g.inner)
@@ -39,31 +41,35 @@ cdef void pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
                 if windows_are_direct(g, tile.block):
-                    pool_directly[Vec, Tap](plane, x_end, best + gathered, taps + gathered, &known, g, &tile, window,
-                                            keep)
+                    enough = pool_directly[Vec, Tap](plane, x_end, best + gathered, taps + gathered, &known, g, &tile,
+                                                     window, keep)
                 else:
-                    pool_by_lines[Vec, Tap](plane, columns, column_taps, best + gathered, taps + gathered, g, &tile,
-                                            window, lines_keep)
+                    enough = pool_by_lines[Vec, Tap](plane, columns, column_taps, best + gathered, taps + gathered, g,
+                                                     &tile, window, lines_keep)
                 find_asked_origins(origins, gathered, job, &tile, window)
                 if tile.block < g.inner:
                     put_windows[Vec, Tap](best, taps, origins, job, position, results // tile.block, tile.block)
                 else:
                     gathered += results
             item.channel += tile.block
+        if not enough:
+            end = number
+            break
     put_windows[Vec, Tap](best, taps, origins, job, position, gathered // g.inner, g.inner)
     if job.past_cache:
         finish_puts()
+    return end
 
 
-cdef void pool_some(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+cdef int64_t pool_some(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off items; returns the first for which the type's comparisons were not enough, or `end`."""
     if job.rows > 1:
-        pool_groups[Vec, Tap](x, taps, job, begin, end)
+        return pool_groups[Vec, Tap](x, taps, job, begin, end)
     elif windows_fill_rows(&job.geometry):
-        pool_rows_of_windows[Vec, Tap](x, taps, job, begin, end)
+        return pool_rows_of_windows[Vec, Tap](x, taps, job, begin, end)
     elif rows_are_short(&job.geometry, FEW_ELEMENTS):
-        pool_short_rows[Vec, Tap](x, taps, job, begin, end)
-    else:
-        pool_items[Vec, Tap](x, taps, job, begin, end)
+        return pool_short_rows[Vec, Tap](x, taps, job, begin, end)
+    return pool_items[Vec, Tap](x, taps, job, begin, end)
 
 
 cdef void max_pool(const void* argument, int64_t begin, int64_t end) noexcept nogil:
@@ -72,10 +78,15 @@ cdef void max_pool(const void* argument, int64_t begin, int64_t end) noexcept no
     cdef int64_t most = job.geometry.taps + job.geometry.axes[2].taps
     cdef bint in_8_bits = most <= 0xFF
     cdef bint in_16_bits = most <= 0xFFFF
+    # Comparisons that know NaN take up to three times as long: only from the first item on that holds one.
     if job.element == Element.FLOAT32:
-        pool_some[f32_r, u32_r](<f32_r> job.inputs, NULL, job, begin, end)
+        begin = pool_some[plain_f32_r, u32_r](<plain_f32_r> job.inputs, NULL, job, begin, end)
+        if begin < end:
+            pool_some[f32_r, u32_r](<f32_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT64:
-        pool_some[f64_r, u32_r](<f64_r> job.inputs, NULL, job, begin, end)
+        begin = pool_some[plain_f64_r, u32_r](<plain_f64_r> job.inputs, NULL, job, begin, end)
+        if begin < end:
+            pool_some[f64_r, u32_r](<f64_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT16 and in_16_bits:
         pool_some[f16_r, u16_r](<f16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.FLOAT16:

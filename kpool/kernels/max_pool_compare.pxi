@@ -1,28 +1,34 @@
 # How elements compare, and the loop that takes listed taps into the best so far.
 
-cdef inline bint reaches(Number a, Number b) noexcept nogil:
-    """Whether an element is at least as large as another; NaN is larger than everything and equals itself."""
-    if Number is kp_half:
-        return half_order(a, 0x7C00) >= half_order(b, 0x7C00)
-    elif Number is kp_bfloat:
-        return half_order(a, 0x7F80) >= half_order(b, 0x7F80)
-    elif Number is float or Number is double:
-        return (a >= b) | (a != a)
+cdef inline int16_t order_of(Vec x) noexcept nogil:
+    """By what the half types are compared; nothing for the others."""
+    if Vec is f16_r:
+        return half_order(x[0], 0x7C00)
+    elif Vec is bf16_r:
+        return half_order(x[0], 0x7F80)
     else:
-        return a >= b
+        return 0
 
 
-cdef inline bint exceeds(Number a, Number b) noexcept nogil:
+cdef inline bint reaches(Vec a, Vec b) noexcept nogil:
+    """Whether an element is at least as large as another; NaN is larger than everything and equals itself."""
+    if Vec is f16_r or Vec is bf16_r:
+        return order_of[Vec](a) >= order_of[Vec](b)
+    elif Vec is f32_r or Vec is f64_r:
+        return (a[0] >= b[0]) | (a[0] != a[0])
+    else:
+        return not (b[0] > a[0])
+
+
+cdef inline bint exceeds(Vec a, Vec b) noexcept nogil:
     """Whether an element is larger than another, which is that the other does not reach it."""
     # Not by way of `reaches`, whose negation costs more than the comparison that compilers know for this.
-    if Number is kp_half:
-        return half_order(a, 0x7C00) > half_order(b, 0x7C00)
-    elif Number is kp_bfloat:
-        return half_order(a, 0x7F80) > half_order(b, 0x7F80)
-    elif Number is float or Number is double:
-        return (not (b >= a)) & (b == b)
+    if Vec is f16_r or Vec is bf16_r:
+        return order_of[Vec](a) > order_of[Vec](b)
+    elif Vec is f32_r or Vec is f64_r:
+        return (not (b[0] >= a[0])) & (b[0] == b[0])
     else:
-        return a > b
+        return a[0] > b[0]
 
 
 cdef inline bint precedes(Tap tap, uint32_t shift, Tap other) noexcept nogil:
@@ -35,70 +41,96 @@ cdef inline bint precedes(Tap tap, uint32_t shift, Tap other) noexcept nogil:
         return tap[0] + shift < other[0]
 
 
-cdef inline int16_t order_of(Vec x) noexcept nogil:
-    """By what the half types are compared; nothing for the others."""
-    if Vec is f16_r:
-        return half_order(x[0], 0x7C00)
-    elif Vec is bf16_r:
-        return half_order(x[0], 0x7F80)
-    else:
-        return 0
-
-
-cdef inline void consider(Vec value, int16_t* order, Tap tap, Vec x, uint32_t number) noexcept nogil:
+cdef inline void consider(Vec value, int16_t* order, Vec total, Tap tap, Vec x, uint32_t number) noexcept nogil:
     """Replace the best value so far, which stands behind `x` in its window, unless it is greater."""
     cdef bint wins
     cdef int16_t mine
+    cdef double room[1]
+    cdef Vec element = <Vec> room
+    element[0] = x[0]
     if Vec is f16_r or Vec is bf16_r:
-        mine = order_of[Vec](x)
+        mine = order_of[Vec](element)
         wins = mine >= order[0]
         order[0] = mine if wins else order[0]
     else:
-        wins = reaches(x[0], value[0])
-    value[0] = x[0] if wins else value[0]
+        wins = reaches[Vec](element, value)
+    value[0] = element[0] if wins else value[0]
     tap[0] = number if wins else tap[0]
+    if Vec is plain_f32_r:
+        (<f32_r> total)[0] += (<f32_r> element)[0]
+    elif Vec is plain_f64_r:
+        (<f64_r> total)[0] += (<f64_r> element)[0]
 
 
-cdef inline void take(
+cdef inline bint is_nan(Vec x) noexcept nogil:
+    """Whether plain comparisons do not know what to make of an element."""
+    if Vec is plain_f32_r or Vec is plain_f64_r:
+        return x[0] != x[0]
+    else:
+        return False
+
+
+cdef inline bint take(
     Vec best, Tap taps, Vec x, const int64_t* offsets, const uint32_t* numbers, Py_ssize_t windows, Py_ssize_t shift,
     Py_ssize_t lanes, Py_ssize_t step, int sources, bint first, bint keep,
 ) noexcept nogil:
-    """Take three or four taps, the last one first, into the best of some windows. Called with literals from `step` on.
+    """Take three, four or nine taps, the last one first, into the best of some windows. Called with literals from
+    `step` on. Returns whether the type's comparisons were enough for them.
 
     They go from the last tap to the first, so that of equal elements the first stands without a look at the taps.
     """
     cdef Py_ssize_t o, j
     cdef Vec a = x + offsets[0], b = x + offsets[1], c = x + offsets[2], d = x + offsets[3]
+    cdef Vec e = d, f = d, g = d, h = d, i = d
     cdef uint32_t tap_a = numbers[0], tap_b = numbers[1], tap_c = numbers[2], tap_d = numbers[3]
+    cdef uint32_t tap_e = tap_d, tap_f = tap_d, tap_g = tap_d, tap_h = tap_d, tap_i = tap_d, nans = 0
     # One element each, which the compiler keeps in a register: a fused pointer has no name for what it points at.
     cdef double value_room[1]
+    cdef double total_room[1]
     cdef uint32_t tap_room[1]
     cdef int16_t order[1]
-    cdef Vec value = <Vec> value_room
+    cdef Vec value = <Vec> value_room, total = <Vec> total_room
     cdef Tap tap = <Tap> tap_room
     cdef size_t ahead = read_ahead(windows, shift, lanes * step) * sizeof(x[0])
+    if sources > 4:
+        e = x + offsets[4]
+        f = x + offsets[5]
+        g = x + offsets[6]
+        h = x + offsets[7]
+        i = x + offsets[8]
+        tap_e = numbers[4]
+        tap_f = numbers[5]
+        tap_g = numbers[6]
+        tap_h = numbers[7]
+        tap_i = numbers[8]
     for o in range(windows):
         fetch(a, ahead)
         if sources > 3:
             fetch(d, ahead)
         for j in range(lanes):
             tap[0] = tap_a
-            if first:
-                value[0] = a[j * step]
-                order[0] = order_of[Vec](value)
-            else:
-                value[0] = best[j]
-                order[0] = order_of[Vec](value)
+            value[0] = a[j * step] if first else best[j]
+            order[0] = order_of[Vec](value)
+            # One NaN among the elements makes their sum NaN, and so may infinities, which is as well.
+            total[0] = value[0]
+            if not first:
                 if keep:
                     tap[0] = taps[j]
-                consider[Vec, Tap](value, order, tap, a + j * step, tap_a)
-            consider[Vec, Tap](value, order, tap, b + j * step, tap_b)
-            consider[Vec, Tap](value, order, tap, c + j * step, tap_c)
+                consider[Vec, Tap](value, order, total, tap, a + j * step, tap_a)
+            consider[Vec, Tap](value, order, total, tap, b + j * step, tap_b)
+            consider[Vec, Tap](value, order, total, tap, c + j * step, tap_c)
             if sources > 3:
-                consider[Vec, Tap](value, order, tap, d + j * step, tap_d)
+                consider[Vec, Tap](value, order, total, tap, d + j * step, tap_d)
+            if sources > 4:
+                consider[Vec, Tap](value, order, total, tap, e + j * step, tap_e)
+                consider[Vec, Tap](value, order, total, tap, f + j * step, tap_f)
+                consider[Vec, Tap](value, order, total, tap, g + j * step, tap_g)
+                consider[Vec, Tap](value, order, total, tap, h + j * step, tap_h)
+                consider[Vec, Tap](value, order, total, tap, i + j * step, tap_i)
             best[j] = value[0]
             if keep:
                 taps[j] = tap[0]
+            nans |= is_nan[Vec](total)
         best += lanes
         if keep:
             taps += lanes
@@ -106,46 +138,64 @@ cdef inline void take(
         b += shift
         c += shift
         d += shift
+        if sources > 4:
+            e += shift
+            f += shift
+            g += shift
+            h += shift
+            i += shift
+    return nans == 0
 
 
-cdef inline void take_all(
-    Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
-    Py_ssize_t lanes, Py_ssize_t step, int sources, bint keep,
+cdef inline bint take_some(
+    Vec best, Tap taps, Vec x, const int64_t* offsets, const uint32_t* numbers, Py_ssize_t windows, Py_ssize_t shift,
+    Py_ssize_t lanes, Py_ssize_t step, int sources, bint first, bint keep,
 ) noexcept nogil:
-    """The same for all listed taps. Called with literals from `step` on."""
+    """The same where it is not known whether the taps are the first."""
+    if first:
+        return take[Vec, Tap](best, taps, x, offsets, numbers, windows, shift, lanes, step, sources, True, keep)
+    return take[Vec, Tap](best, taps, x, offsets, numbers, windows, shift, lanes, step, sources, False, keep)
+
+
+cdef inline bint take_all(
+    Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
+    Py_ssize_t lanes, Py_ssize_t step, bint keep,
+) noexcept nogil:
+    """The same for all listed taps: nine at a time, as a 3x3 window has, then the rest."""
     cdef int i = 0
-    if not started:
-        take[Vec, Tap](best, taps, x, list.offsets, list.numbers, windows, shift, lanes, step, sources, True, keep)
-        i = sources
+    cdef bint enough = True
     while i < list.count:
-        take[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes, step, sources, False,
-                       keep)
-        i += sources
+        if list.count - i >= 9:
+            enough &= take_some[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes,
+                                          step, 9, not started, keep)
+            i += 9
+        elif list.sources == 4:
+            enough &= take_some[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes,
+                                          step, 4, not started, keep)
+            i += 4
+        else:
+            enough &= take_some[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes,
+                                          step, 3, not started, keep)
+            i += 3
+        started = True
+    return enough
 
 
-cdef void take_list(
+cdef bint take_list(
     Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
     Py_ssize_t lanes, Py_ssize_t step, bint keep,
 ) noexcept nogil:
     """Take the listed taps of some windows into their best so far, if there is any.
 
-    A window has some lanes, `step` (1 or 2) elements apart; the next one begins `shift` elements further.
+    A window has some lanes, `step` (1 or 2) elements apart; the next one begins `shift` elements further. Returns
+    whether the type's comparisons were enough: where there is a NaN, plain ones are not.
 
     Not inline: what the compiler knows of restrict pointers it knows of a function's own arguments.
     """
-    if keep and step == 1 and list.sources == 4:
-        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, 4, True)
-    elif keep and step == 1:
-        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, 3, True)
-    elif keep and list.sources == 4:
-        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, 4, True)
+    if keep and step == 1:
+        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, True)
     elif keep:
-        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, 3, True)
-    elif step == 1 and list.sources == 4:
-        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, 4, False)
+        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, True)
     elif step == 1:
-        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, 3, False)
-    elif list.sources == 4:
-        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, 4, False)
-    else:
-        take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, 3, False)
+        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, False)
+    return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, False)

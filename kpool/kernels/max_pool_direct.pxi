@@ -1,39 +1,48 @@
 # Max pooling of small windows: all of a window's elements in one go. Lanes are the channels of one window, or, where
 # there is one channel, the windows of one row.
 
-cdef inline void pool_alike(
+cdef inline bint pool_alike(
     Vec x, Vec x_end, Vec best, Tap taps, KnownTaps* known, const Geometry* g, const Tile* tile, const int64_t* window,
     int64_t windows, bint keep,
 ) noexcept nogil:
-    """Pool some windows of a tile, from `window` on, that have the same taps in the input. `x` is the plane."""
+    """Pool some windows of a tile, from `window` on, that have the same taps in the input. `x` is the plane.
+
+    Returns whether the type's comparisons were enough.
+    """
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t row = first_row(g, window)
     cdef int64_t lanes = tile.block, step = 1, shift = axis.stride * g.inner
     cdef WindowTaps* seen = taps_in_input(known, g, window)
-    cdef bint started = False
+    cdef bint enough
     x += (row * axis.size + window_start(axis, window[2])) * g.inner + tile.channel
     if g.inner == 1 and windows > 1:
         step = axis.stride
         lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])),
                           x_end - (x + seen.list.offsets[0]))
         windows = 1
-    take_list[Vec, Tap](best, taps, x, &seen.list, False, windows, shift, lanes, step, keep)
+    enough = take_list[Vec, Tap](best, taps, x, &seen.list, False, windows, shift, lanes, step, keep)
     while not seen.complete:
         list_more(seen, g)
-        take_list[Vec, Tap](best, taps, x, &seen.list, True, windows, shift, lanes, step, keep)
+        enough &= take_list[Vec, Tap](best, taps, x, &seen.list, True, windows, shift, lanes, step, keep)
+    return enough
 
 
-cdef void pool_directly(
+cdef bint pool_directly(
     Vec x, Vec x_end, Vec best, Tap taps, KnownTaps* known, const Geometry* g, const Tile* tile, int64_t* window,
     bint keep,
 ) noexcept nogil:
-    """Pool the windows of a tile. `x` is the plane; up to `x_end` it can be read."""
+    """Pool the windows of a tile. `x` is the plane; up to `x_end` it can be read.
+
+    Returns whether the type's comparisons were enough.
+    """
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t windows
+    cdef bint enough = True
     window[2] = tile.first
     while window[2] <= tile.last:
         windows = alike_windows(axis, window[2], tile.last)
-        pool_alike[Vec, Tap](x, x_end, best, taps, known, g, tile, window, windows, keep)
+        enough &= pool_alike[Vec, Tap](x, x_end, best, taps, known, g, tile, window, windows, keep)
         best += windows * tile.block
         taps += windows * tile.block
         window[2] += windows
+    return enough

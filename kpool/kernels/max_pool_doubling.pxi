@@ -21,8 +21,10 @@ cdef inline void fill_column(Vec columns, Tap taps, uint32_t tap, Py_ssize_t cou
             columns[j] = <kp_half> 0xFC00
         elif Vec is bf16_r:
             columns[j] = <kp_bfloat> 0xFF80
-        elif Vec is f32_r or Vec is f64_r:
-            columns[j] = -INFINITY
+        elif Vec is f32_r or Vec is plain_f32_r:
+            (<f32_r> columns)[j] = -INFINITY
+        elif Vec is f64_r or Vec is plain_f64_r:
+            (<f64_r> columns)[j] = -INFINITY
         elif Vec is i8_r:
             columns[j] = INT8_MIN
         elif Vec is i16_r:

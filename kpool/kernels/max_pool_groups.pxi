@@ -12,7 +12,7 @@ cdef inline void join_rows(
     cdef Py_ssize_t j
     cdef bint take
     for j in range(count):
-        take = exceeds(lower[j], upper[j])
+        take = exceeds[Vec](lower + j, upper + j)
         best[j] = lower[j] if take else upper[j]
         if keep:
             taps[j] = (lower_taps[j] if take else upper_taps[j]) - shift
@@ -28,36 +28,42 @@ cdef void join(
         join_rows[Vec, Tap](best, taps, upper, upper_taps, lower, lower_taps, shift, count, False)
 
 
-cdef void share_rows(
+cdef bint share_rows(
     Vec x, Vec shared, Tap shared_taps, Vec more, Tap more_taps, const Geometry* g, const Tile* tile,
     const int64_t* window, Group* group, bint keep,
 ) noexcept nogil:
     """The best of a tile's columns over the rows that all windows of a group have, and over those further down.
 
     Row i of windows finds it in line `group.lines[i]` of the shared ones. `window` is the group's first, `more` a line
-    to work in.
+    to work in. Returns whether the type's comparisons were enough.
     """
+    cdef bint enough
     cdef Py_ssize_t i, at = 0, count = (tile.end - tile.begin) * tile.block
     cdef Vec upper = shared
     cdef Tap upper_taps = shared_taps
-    pool_rows[Vec, Tap](x, shared, shared_taps, g, tile, window, group.tops[group.rows - 1], group.bottoms[0], False,
-                        keep)
+    enough = pool_rows[Vec, Tap](x, shared, shared_taps, g, tile, window, group.tops[group.rows - 1], group.bottoms[0],
+                                 False, keep)
     group.lines[0] = 0
     for i in range(1, group.rows):
         group.lines[i] = group.lines[i - 1]
         if group.bottoms[i] == group.bottoms[i - 1]:
             continue
-        pool_rows[Vec, Tap](x, more, more_taps, g, tile, window, group.bottoms[i - 1] + 1, group.bottoms[i], False,
-                            keep)
+        enough &= pool_rows[Vec, Tap](x, more, more_taps, g, tile, window, group.bottoms[i - 1] + 1, group.bottoms[i],
+                                      False, keep)
         group.lines[i] += 1
         upper = shared + at
         upper_taps = shared_taps + at
         at += LINE
         join[Vec, Tap](shared + at, shared_taps + at, upper, upper_taps, more, more_taps, 0, count, keep)
+    return enough
 
 
-cdef void pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
-    """Work off items of several rows of windows. Till they are done, taps are counted as in the first of these rows."""
+cdef int64_t pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off items of several rows of windows. Till they are done, taps are counted as in the first of these rows.
+
+    Returns the first item for which the type's comparisons were not enough, or `end`.
+    """
+    cdef bint enough = True
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef double lines[GROUP_LINES * LINE + SPARE]
@@ -82,9 +88,10 @@ cdef void pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_
         find_group(&group, &g.axes[1], item.h * job.rows, job.rows)
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, True)
-            while next_windows(&tile, axis):
+            while enough and next_windows(&tile, axis):
                 window[1] = group.first
-                share_rows[Vec, Tap](plane, shared, shared_taps, above, above_taps, g, &tile, window, &group, keep)
+                enough = share_rows[Vec, Tap](plane, shared, shared_taps, above, above_taps, g, &tile, window, &group,
+                                              keep)
                 at = room_in_front(axis, &tile)
                 # From the last row of windows to the first, whose rows above those of all are the most.
                 for i in range(group.rows - 1, -1, -1):
@@ -92,8 +99,9 @@ cdef void pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_
                     upper_taps = lower_taps = shared_taps + group.lines[i] * LINE
                     if group.tops[i] < group.tops[group.rows - 1]:
                         window[1] = group.first
-                        pool_rows[Vec, Tap](plane, above, above_taps, g, &tile, window, group.tops[i],
-                                            group.tops[i + 1] - 1, group.tops[i + 1] < group.tops[group.rows - 1], keep)
+                        enough &= pool_rows[Vec, Tap](
+                            plane, above, above_taps, g, &tile, window, group.tops[i], group.tops[i + 1] - 1,
+                            group.tops[i + 1] < group.tops[group.rows - 1], keep)
                         upper = above
                         upper_taps = above_taps
                     join[Vec, Tap](columns + at, column_taps + at, upper, upper_taps, lower, lower_taps,
@@ -106,5 +114,9 @@ cdef void pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_
                     find_asked_origins(origins, 0, job, &tile, window)
                     put_windows[Vec, Tap](best, taps, origins, job, position, tile.last - tile.first + 1, tile.block)
             item.channel += tile.block
+        if not enough:
+            end = number
+            break
     if job.past_cache:
         finish_puts()
+    return end

@@ -11,19 +11,21 @@
 cdef inline bint taps_needed(Vec x, const MaxPool* job) noexcept nogil:
     """Whether winners' taps must be known: equal floats can differ in their bits, and the first one stands."""
     cdef bint needed = job.indices != NULL or job.offsets != NULL
-    if Vec is f16_r or Vec is bf16_r or Vec is f32_r or Vec is f64_r:
+    if (Vec is f16_r or Vec is bf16_r or Vec is f32_r or Vec is f64_r or Vec is plain_f32_r or Vec is plain_f64_r):
         needed = needed or (job.geometry.axes[2].taps > 1 and job.geometry.taps > job.geometry.axes[2].taps)
     return needed
 
 
-cdef void pool_rows(
+cdef bint pool_rows(
     Vec x, Vec best, Tap taps, const Geometry* g, const Tile* tile, const int64_t* window, int64_t first_h,
     int64_t last_h, bint started, bint keep,
 ) noexcept nogil:
     """Take the rows of a window from `first_h` to `last_h`, the last of them first, into the best of a tile's columns.
 
-    `x` is the plane. The rows are counted from the window's first, in each of its slices.
+    `x` is the plane. The rows are counted from the window's first, in each of its slices. Returns whether the type's
+    comparisons were enough.
     """
+    cdef bint enough = True
     cdef int64_t first_d, last_d, kd, kh
     cdef int64_t columns = tile.end - tile.begin, lanes = tile.block
     cdef int64_t row = first_row(g, window)
@@ -42,9 +44,11 @@ cdef void pool_rows(
             rows.count += 1
             if rows.count == LISTED or (kd == first_d and kh == first_h):
                 end_list(&rows)
-                take_list[Vec, Tap](best, taps, x, &rows, started, columns, max(lanes, g.inner), lanes, 1, keep)
+                enough &= take_list[Vec, Tap](best, taps, x, &rows, started, columns, max(lanes, g.inner), lanes, 1,
+                                              keep)
                 started = True
                 rows.count = 0
+    return enough
 
 
 cdef inline void copy_column(
@@ -64,9 +68,9 @@ cdef inline void join_column(
     cdef Py_ssize_t j
     cdef bint take
     for j in range(count):
-        take = exceeds(b[j], best[j])
+        take = exceeds[Vec](b + j, best + j)
         if keep:
-            take = take | (reaches(b[j], best[j]) & precedes[Tap](taps_b + j, shift, taps + j))
+            take = take | (reaches[Vec](b + j, best + j) & precedes[Tap](taps_b + j, shift, taps + j))
             taps[j] = taps_b[j] + shift if take else taps[j]
         best[j] = b[j] if take else best[j]
 
@@ -78,9 +82,9 @@ cdef inline void join_columns(
     cdef Py_ssize_t j
     cdef bint take
     for j in range(count):
-        take = exceeds(b[j], a[j])
+        take = exceeds[Vec](b + j, a + j)
         if keep:
-            take = take | (reaches(b[j], a[j]) & precedes[Tap](taps_b + j, shift, taps_a + j))
+            take = take | (reaches[Vec](b + j, a + j) & precedes[Tap](taps_b + j, shift, taps_a + j))
             taps[j] = taps_b[j] + shift if take else taps_a[j]
         best[j] = b[j] if take else a[j]
 
@@ -148,24 +152,25 @@ cdef bint pool_columns(
     return pool_windows[Vec, Tap](line, line_taps, best, taps, axis, tile, started, keep)
 
 
-cdef void pool_by_lines(
+cdef bint pool_by_lines(
     Vec x, Vec columns, Tap column_taps, Vec best, Tap taps, const Geometry* g, Tile* tile, const int64_t* window,
     bint keep,
 ) noexcept nogil:
     """Pool the windows of a tile; its columns are taken in pieces if a line does not hold them all. `x` is the plane.
 
-    `columns` and `column_taps` have room for two lines.
+    `columns` and `column_taps` have room for two lines. Returns whether the type's comparisons were enough.
     """
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t begin = tile.begin, end = tile.end, first_h, last_h, at
-    cdef bint started = False
+    cdef bint started = False, enough = True
     valid_taps(&g.axes[1], window[1], &first_h, &last_h)
     # Only a tile of one window comes in pieces.
     while begin < end:
         tile.begin = begin
         tile.end = min(end, begin + LINE // tile.block)
         at = room_in_front(axis, tile)
-        pool_rows[Vec, Tap](x, columns + at, column_taps + at, g, tile, window, first_h, last_h, False, keep)
+        enough &= pool_rows[Vec, Tap](x, columns + at, column_taps + at, g, tile, window, first_h, last_h, False, keep)
         started = pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g, tile,
                                          started, keep)
         begin = tile.end
+    return enough

@@ -37,8 +37,11 @@ cdef inline void shift_origins(Index to, Index origins, int64_t distance, Py_ssi
             to[j] = origins[j] + distance
 
 
-cdef void pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
-    """Work off rows of windows. `taps` is there for its type."""
+cdef int64_t pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Work off rows of windows. `taps` is there for its type.
+
+    Returns the first row for which the type's comparisons were not enough, or `end`.
+    """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef double lines[LINE + SPARE]
@@ -74,7 +77,8 @@ cdef void pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t begi
         first = x + item.plane * g.plane + start
         lanes = lanes_for(axis.pooled, axis.stride, vector,
                           x_end - (first + seen.list.offsets[0] + (rows - 1) * shift))
-        take_list[Vec, Tap](best, taps, first, &seen.list, False, rows, shift, lanes, axis.stride, keep)
+        if not take_list[Vec, Tap](best, taps, first, &seen.list, False, rows, shift, lanes, axis.stride, keep):
+            break
         close_up(best, rows, axis.pooled * sizeof(best[0]), lanes * sizeof(best[0]))
         if keep:
             close_up(taps, rows, axis.pooled * sizeof(taps[0]), lanes * sizeof(taps[0]))
@@ -86,3 +90,4 @@ cdef void pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t begi
         begin += rows
     if job.past_cache:
         finish_puts()
+    return begin

@@ -3,8 +3,12 @@
 cdef enum:
     FEW_ELEMENTS = 12   # of a window, in all channels: gathering them costs less than picking every second column
 
-cdef void pool_short_rows(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
-    """Max pooling of rows. `taps` is there for its type."""
+cdef int64_t pool_short_rows(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
+    """Max pooling of rows. `taps` is there for its type.
+
+    Returns the first row for which the type's comparisons were not enough, or `end`.
+    """
+    cdef bint enough = True
     cdef const Geometry* g = &job.geometry
     cdef double lines[(SOURCES + 1) * GATHERED]
     cdef uint32_t line_taps[GATHERED]
@@ -31,8 +35,10 @@ cdef void pool_short_rows(Vec x, Tap taps, const MaxPool* job, int64_t begin, in
             gather_lanes[Vec](elements, x + batch.origin, all_taps.list.offsets + i, all_taps.list.sources,
                               lanes.origins + batch.lane, batch.count)
             list_gathered(&gathered, &all_taps.list, i)
-            take_list[Vec, Tap](best, taps, elements, &gathered, i > 0, 1, 0, batch.count, 1, keep)
+            enough &= take_list[Vec, Tap](best, taps, elements, &gathered, i > 0, 1, 0, batch.count, 1, keep)
             i += all_taps.list.sources
+        if not enough:
+            break
         if job.indices != NULL and job.wide_indices:
             for j in range(batch.count):
                 indices[j] = lanes.places[batch.lane + j] + batch.place
@@ -43,3 +49,4 @@ cdef void pool_short_rows(Vec x, Tap taps, const MaxPool* job, int64_t begin, in
         begin += batch.rows
     if job.past_cache:
         finish_puts()
+    return begin
