@@ -53,8 +53,8 @@ LATE = ["it did not end", f"exit code {-signal.SIGALRM}"]
 # The tests that reach the kernels; of each family, those most likely to notice come first.
 TESTS = [
     *["max_pool", "max_pool_gradients", "max_unpool", "native_ops", "average_pool", "average_sums", "properties"],
-    *["indices", "adaptive_pool", "tall_windows", "global_pool", "rare_paths", "one_nan", "geometry", "levels", "threads"],
-    *["detours", "short_rows", "advisories_indices"],
+    *["one_nan", "indices", "adaptive_pool", "tall_windows", "global_pool", "rare_paths", "geometry", "levels"],
+    *["threads", "detours", "short_rows", "advisories_indices"],
 ]
 FIRST = {
     "max_pool": ["max_pool", "one_nan", "short_rows", "tall_windows", "indices"],
