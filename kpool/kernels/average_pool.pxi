@@ -183,7 +183,7 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
                 if sums_are_direct(g) and direct_pays(g, tile.block, axis.taps):
-                    average_directly[RealVec, Sum](plane, x_end, sums + gathered, job, &tile, window)
+                    average_directly[RealVec, Sum](plane, x_end, columns, sums + gathered, job, &tile, window)
                 else:
                     sum_by_lines[RealVec, Sum](plane, columns, sums + gathered, g, &tile, window)
                     divide[Sum](sums + gathered, job, &tile, window)
@@ -201,7 +201,7 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
 cdef void average_some(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
     if job.rows > 1:
         average_groups[RealVec, Sum](outputs, sums, job, begin, end)
-    elif few_windows(&job.geometry) and rows_are_short(&job.geometry, 0) and sums_are_direct(&job.geometry):
+    elif few_windows(&job.geometry) and rows_are_short(&job.geometry) and sums_are_direct(&job.geometry):
         average_short_rows[RealVec, Sum](outputs, sums, job, begin, end)
     elif rows_are_alike(&job.geometry):
         average_rows[RealVec, Sum](outputs, sums, job, begin, end)

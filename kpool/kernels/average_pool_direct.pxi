@@ -2,8 +2,9 @@
 
 
 cdef inline bint sums_are_direct(const Geometry* g) noexcept nogil:
-    """Whether each column of a window is few enough rows to be summed at once."""
-    return not is_wide(&g.axes[2]) and g.taps <= SOURCES * g.axes[2].taps
+    """Whether each column of a window is few enough rows to be summed at once, and of few channels few columns."""
+    return (not is_wide(&g.axes[2]) and g.taps <= SOURCES * g.axes[2].taps
+            and (g.inner == 1 or g.inner >= NARROW or 2 <= g.axes[2].taps <= 3))
 
 
 cdef inline void add_column(
@@ -83,7 +84,8 @@ cdef void average_in_one_pass(
 
 
 cdef void average_tile(
-    RealVec x, RealVec x_end, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window, const TapList* rows,
+    RealVec x, RealVec x_end, Sum spare, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window,
+    const TapList* rows,
 ) noexcept nogil:
     """Average the windows of a tile over the listed rows. `x` is the tile's first column; up to `x_end` it can be read.
     """
@@ -99,7 +101,12 @@ cdef void average_tile(
         divisor = divisor_of(job, window)
         at = (window_start(axis, o) + first * axis.dilation - tile.begin) * g.inner
         # float16, where it comes as it is, is converted faster a row at a time.
-        if RealVec is not f16_r and g.inner > 1 and 1 <= last - first <= 2:
+        if RealVec is not f16_r and 1 < g.inner < NARROW and windows > 1:
+            # At every column, of which those of the windows are picked.
+            average_in_one_pass[RealVec, Sum](x + at, spare, rows, column, divisor, 1, 0,
+                                              ((windows - 1) * axis.stride + 1) * g.inner, last - first + 1)
+            close_up(sums, spare, windows, g.inner * sizeof(sums[0]), axis.stride * g.inner * sizeof(sums[0]))
+        elif RealVec is not f16_r and g.inner > 1 and 1 <= last - first <= 2:
             average_in_one_pass[RealVec, Sum](x + at, sums, rows, column, divisor, windows, axis.stride * g.inner,
                                               tile.block, last - first + 1)
         else:
@@ -119,9 +126,12 @@ cdef void average_tile(
 
 
 cdef void average_directly(
-    RealVec x, RealVec x_end, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window,
+    RealVec x, RealVec x_end, Sum spare, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window,
 ) noexcept nogil:
-    """Average the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read."""
+    """Average the windows of a tile, of at most SOURCES rows. `x` is the plane; up to `x_end` it can be read.
+
+    The spare line is to work in.
+    """
     cdef const Geometry* g = &job.geometry
     cdef int64_t first, last, begun = 0, width = (tile.end - tile.begin) * g.inner
     # Whether most columns lie under no window.
@@ -137,6 +147,6 @@ cdef void average_directly(
             fetch(x + rows.offsets[i], width * sizeof(x[0]))
             floats_from_halves(floats + i * LINE, x + rows.offsets[i], width)
             rows.offsets[i] = i * LINE
-        average_tile[f32_r, Sum](floats, floats + SOURCES * LINE + SPARE, sums, job, tile, window, &rows)
+        average_tile[f32_r, Sum](floats, floats + SOURCES * LINE + SPARE, spare, sums, job, tile, window, &rows)
     else:
-        average_tile[RealVec, Sum](x, x_end, sums, job, tile, window, &rows)
+        average_tile[RealVec, Sum](x, x_end, spare, sums, job, tile, window, &rows)

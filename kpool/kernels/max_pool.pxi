@@ -41,8 +41,8 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
                 if windows_are_direct(g, tile.block):
-                    enough = pool_directly[Vec, Tap](plane, x_end, best + gathered, taps + gathered, &known, g, &tile,
-                                                     window, keep)
+                    enough = pool_directly[Vec, Tap](plane, x_end, columns, column_taps, best + gathered,
+                                                     taps + gathered, &known, g, &tile, window, keep)
                 else:
                     enough = pool_by_lines[Vec, Tap](plane, columns, column_taps, best + gathered, taps + gathered, g,
                                                      &tile, window, lines_keep)
@@ -67,7 +67,7 @@ cdef int64_t pool_some(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64
         return pool_groups[Vec, Tap](x, taps, job, begin, end)
     elif windows_fill_rows(&job.geometry):
         return pool_rows_of_windows[Vec, Tap](x, taps, job, begin, end)
-    elif rows_are_short(&job.geometry, FEW_ELEMENTS):
+    elif rows_are_short(&job.geometry):
         return pool_short_rows[Vec, Tap](x, taps, job, begin, end)
     return pool_items[Vec, Tap](x, taps, job, begin, end)
 

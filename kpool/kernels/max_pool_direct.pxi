@@ -2,8 +2,8 @@
 # there is one channel, the windows of one row.
 
 cdef inline bint pool_alike(
-    Vec x, Vec x_end, Vec best, Tap taps, KnownTaps* known, const Geometry* g, const Tile* tile, const int64_t* window,
-    int64_t windows, bint keep,
+    Vec x, Vec x_end, Vec spare, Tap spare_taps, Vec best, Tap taps, KnownTaps* known, const Geometry* g,
+    const Tile* tile, const int64_t* window, int64_t windows, bint keep,
 ) noexcept nogil:
     """Pool some windows of a tile, from `window` on, that have the same taps in the input. `x` is the plane.
 
@@ -13,25 +13,34 @@ cdef inline bint pool_alike(
     cdef int64_t row = first_row(g, window)
     cdef int64_t lanes = tile.block, step = 1, shift = axis.stride * g.inner
     cdef WindowTaps* seen = taps_in_input(known, g, window)
-    cdef bint enough
+    cdef int64_t count = windows
+    cdef bint enough, few_channels = windows > 1 and 1 < g.inner < NARROW
+    cdef Vec to = spare if few_channels else best
+    cdef Tap taps_to = spare_taps if to == spare else taps
     x += (row * axis.size + window_start(axis, window[2])) * g.inner + tile.channel
     if g.inner == 1 and windows > 1:
         step = axis.stride
         lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])),
                           x_end - (x + seen.list.offsets[0]))
         windows = 1
-    enough = take_list[Vec, Tap](best, taps, x, &seen.list, False, windows, shift, lanes, step, keep)
+    elif few_channels:
+        # At every column, of which those of the windows are picked.
+        lanes = ((windows - 1) * axis.stride + 1) * g.inner
+        windows = 1
+    enough = take_list[Vec, Tap](to, taps_to, x, &seen.list, False, windows, shift, lanes, step, keep)
     while not seen.complete:
         list_more(seen, g)
-        enough &= take_list[Vec, Tap](best, taps, x, &seen.list, True, windows, shift, lanes, step, keep)
+        enough &= take_list[Vec, Tap](to, taps_to, x, &seen.list, True, windows, shift, lanes, step, keep)
+    if to == spare:
+        pick_columns[Vec, Tap](best, taps, spare, spare_taps, count, shift, tile.block, keep)
     return enough
 
 
 cdef bint pool_directly(
-    Vec x, Vec x_end, Vec best, Tap taps, KnownTaps* known, const Geometry* g, const Tile* tile, int64_t* window,
-    bint keep,
+    Vec x, Vec x_end, Vec spare, Tap spare_taps, Vec best, Tap taps, KnownTaps* known, const Geometry* g,
+    const Tile* tile, int64_t* window, bint keep,
 ) noexcept nogil:
-    """Pool the windows of a tile. `x` is the plane; up to `x_end` it can be read.
+    """Pool the windows of a tile. `x` is the plane; up to `x_end` it can be read. The spare lines are to work in.
 
     Returns whether the type's comparisons were enough.
     """
@@ -41,7 +50,8 @@ cdef bint pool_directly(
     window[2] = tile.first
     while window[2] <= tile.last:
         windows = alike_windows(axis, window[2], tile.last)
-        enough &= pool_alike[Vec, Tap](x, x_end, best, taps, known, g, tile, window, windows, keep)
+        enough &= pool_alike[Vec, Tap](x, x_end, spare, spare_taps, best, taps, known, g, tile, window, windows,
+                                       keep)
         best += windows * tile.block
         taps += windows * tile.block
         window[2] += windows

@@ -2,15 +2,28 @@
 
 
 cdef inline void pick(
+    Vec best, Tap taps, Vec a, Tap taps_a, Py_ssize_t windows, Py_ssize_t step, bint keep,
+) noexcept nogil:
+    """Every step-th column of one channel."""
+    cdef Py_ssize_t o
+    for o in range(windows):
+        best[o] = a[o * step]
+        if keep:
+            taps[o] = taps_a[o * step]
+
+
+cdef inline void pick_columns(
     Vec best, Tap taps, Vec a, Tap taps_a, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t block, bint keep,
 ) noexcept nogil:
-    """Every step-th column."""
-    cdef Py_ssize_t o, c
-    for o in range(windows):
-        for c in range(block):
-            best[o * block + c] = a[o * step + c]
-            if keep:
-                taps[o * block + c] = taps_a[o * step + c]
+    """Columns of some channels that begin `step` elements apart."""
+    if block == 1 and step == 2:
+        pick[Vec, Tap](best, taps, a, taps_a, windows, 2, keep)
+    elif block == 1:
+        pick[Vec, Tap](best, taps, a, taps_a, windows, step, keep)
+    else:
+        close_up(best, a, windows, block * sizeof(best[0]), step * sizeof(best[0]))
+        if keep:
+            close_up(taps, taps_a, windows, block * sizeof(taps[0]), step * sizeof(taps[0]))
 
 
 cdef inline void fill_column(Vec columns, Tap taps, uint32_t tap, Py_ssize_t count) noexcept nogil:
@@ -72,14 +85,8 @@ cdef void pool_by_doubling(
             join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, False)
         swap, a, b = a, b, a
         swap_taps, taps_a, taps_b = taps_a, taps_b, taps_a
-    if a == best:
-        return
-    if block == 1 and axis.stride == 2:
-        pick[Vec, Tap](best, taps, a, taps_a, tile.last - tile.first + 1, 2, 1, keep)
-    elif block == 1:
-        pick[Vec, Tap](best, taps, a, taps_a, tile.last - tile.first + 1, axis.stride, 1, keep)
-    else:
-        pick[Vec, Tap](best, taps, a, taps_a, tile.last - tile.first + 1, axis.stride * block, block, keep)
+    if a != best:
+        pick_columns[Vec, Tap](best, taps, a, taps_a, tile.last - tile.first + 1, axis.stride * block, block, keep)
 
 
 cdef inline bint doubling_pays(const Axis* axis, const Tile* tile) noexcept nogil:

@@ -2,6 +2,7 @@
 
 cdef enum:
     SHORT_TAPS = 1 << 20    # windows whose taps need no division
+    TOGETHER = 16           # windows of few channels whose origins are found from those of others
 
 
 cdef void put_offsets(
@@ -18,10 +19,19 @@ cdef void put_offsets(
         put_lanes(<char*> to, offsets, windows, block, inner, 1, False)
 
 
+cdef inline void shift_origins(Index to, Index origins, int64_t distance, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t j
+    for j in range(count):
+        if Index is i32_r:
+            to[j] = origins[j] + <int32_t> distance
+        else:
+            to[j] = origins[j] + distance
+
+
 cdef void find_origins(Index origins, const Geometry* g, const Tile* tile, const int64_t* window) noexcept nogil:
     """Where each of a tile's windows, in row `window` of the plane, begins; that may be in the padding."""
     cdef const Axis* axis = &g.axes[2]
-    cdef Py_ssize_t o, c, windows = tile.last - tile.first + 1
+    cdef Py_ssize_t o, c, found, windows = tile.last - tile.first + 1
     cdef Py_ssize_t block = tile.block
     cdef int64_t row = first_row(g, window)
     cdef int64_t base = row * axis.size + window_start(axis, tile.first)
@@ -33,15 +43,19 @@ cdef void find_origins(Index origins, const Geometry* g, const Tile* tile, const
             else:
                 origins[o] = base + o * axis.stride
         return
-    for o in range(windows):
+    found = windows if axis.adaptive or block >= NARROW else min(windows, <Py_ssize_t> TOGETHER)
+    for o in range(found):
         base = row * axis.size + window_start(axis, tile.first + o)
         narrow = <int32_t> base
         for c in range(block):
             if Index is i32_r:
-                origins[c] = narrow
+                origins[o * block + c] = narrow
             else:
-                origins[c] = base
-        origins += block
+                origins[o * block + c] = base
+    while found < windows:
+        shift_origins[Index](origins + found * block, origins, found * axis.stride,
+                             min(windows - found, <Py_ssize_t> TOGETHER) * block)
+        found += TOGETHER
 
 
 cdef void add_short_positions(Index indices, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:

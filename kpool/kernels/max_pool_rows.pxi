@@ -1,21 +1,5 @@
 # Max pooling of one channel: several rows of windows at a time, since a loop over one of them would be short.
 
-cdef extern from *:
-    """
-    /* Moves rows of some bytes, `pitch` apart, to where the one before ends. In pieces of a vector, of which the last
-       one may be too long: the next row is written over that. It does not reach the rows that are still to be moved,
-       which are as far apart as whole vectors and one element, or do not move. */
-    static inline void kp_close_up(void* rows, Py_ssize_t count, size_t width, size_t pitch) {
-        char piece[64];
-        for (Py_ssize_t i = 1; i < count; i++)
-            for (size_t at = 0; at < width; at += sizeof(piece)) {
-                memcpy(piece, (const char*) rows + i * pitch + at, sizeof(piece));
-                memcpy((char*) rows + i * width + at, piece, sizeof(piece));
-            }
-    }
-    """
-    void close_up "kp_close_up" (void* rows, Py_ssize_t count, size_t width, size_t pitch) noexcept nogil
-
 cdef inline bint windows_are_direct(const Geometry* g, int64_t channels) noexcept nogil:
     """Whether all of a window's elements are taken in one go."""
     cdef const Axis* axis = &g.axes[2]
@@ -26,15 +10,6 @@ cdef inline bint windows_fill_rows(const Geometry* g) noexcept nogil:
     """Whether rows of windows are whole, of one channel, and a line holds some of them with the lanes too many."""
     return (g.inner == 1 and not few_windows(g) and g.axes[2].pooled <= LINE // 4 and g.taps <= LISTED
             and all_whole(g) and windows_are_direct(g, 1))
-
-
-cdef inline void shift_origins(Index to, Index origins, int64_t distance, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t j
-    for j in range(count):
-        if Index is i32_r:
-            to[j] = origins[j] + <int32_t> distance
-        else:
-            to[j] = origins[j] + distance
 
 
 cdef int64_t pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
@@ -79,9 +54,9 @@ cdef int64_t pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t b
                           x_end - (first + seen.list.offsets[0] + (rows - 1) * shift))
         if not take_list[Vec, Tap](best, taps, first, &seen.list, False, rows, shift, lanes, axis.stride, keep):
             break
-        close_up(best, rows, axis.pooled * sizeof(best[0]), lanes * sizeof(best[0]))
+        close_up(best, best, rows, axis.pooled * sizeof(best[0]), lanes * sizeof(best[0]))
         if keep:
-            close_up(taps, rows, axis.pooled * sizeof(taps[0]), lanes * sizeof(taps[0]))
+            close_up(taps, taps, rows, axis.pooled * sizeof(taps[0]), lanes * sizeof(taps[0]))
         if job.indices != NULL and job.wide_indices:
             shift_origins[i64_r](<i64_r> origins, <i64_r> first_origins, start, rows * axis.pooled)
         elif job.indices != NULL:

@@ -1,8 +1,5 @@
 # Max pooling of rows of few results.
 
-cdef enum:
-    FEW_ELEMENTS = 12   # of a window, in all channels: gathering them costs less than picking every second column
-
 cdef int64_t pool_short_rows(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
     """Max pooling of rows. `taps` is there for its type.
 

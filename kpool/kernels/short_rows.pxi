@@ -49,16 +49,13 @@ cdef inline bint all_whole(const Geometry* g) noexcept nogil:
     return whole
 
 
-cdef inline bint rows_are_short(const Geometry* g, int64_t most) noexcept nogil:
-    """Whether rows of windows are such as to be taken together.
-
-    Rows of one channel are if they are short; of more channels, if a window has at most `most` elements in all of them.
-    """
+cdef inline bint rows_are_short(const Geometry* g) noexcept nogil:
+    """Whether rows of windows are such as to be taken together."""
     cdef int64_t lanes = g.axes[2].pooled * g.inner
     # Origins fit into 32 bits: a table reaches over as many planes as it has lanes, at most.
     if g.plane * g.inner > INT32_PLANE // GATHERED or g.taps > SHORT_WINDOW or not all_whole(g):
         return False
-    return lanes <= SHORT_ROW if g.inner == 1 else g.taps * g.inner <= most and lanes <= GATHERED
+    return lanes <= SHORT_ROW
 
 
 cdef inline void find_lanes(Lanes* lanes, const Geometry* g, int64_t rows) noexcept nogil:

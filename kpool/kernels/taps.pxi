@@ -118,7 +118,9 @@ cdef inline bint direct_pays(const Geometry* g, int64_t channels, int64_t across
         if axis.stride > 2 or axis.whole_end - axis.whole_begin < 2:
             return False
     elif channels < NARROW:
-        return False
+        # They are taken at every column, and every stride-th is picked.
+        return (channels == g.inner and not axis.adaptive and axis.stride > 1 and axis.whole_end - axis.whole_begin > 1
+                and step * g.taps <= step * rows + 2 * across)
     if axis.pooled == 1 and rows >= SOURCES:
         return False
     return g.taps <= step * rows + across + 3

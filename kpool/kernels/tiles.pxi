@@ -47,7 +47,29 @@ cdef extern from *:
         for (size_t i = 0; i < size; i += 64)
             __builtin_prefetch((const char*) from + 4096 + i, 0, 3);
     }
+
+    static inline void kp_move_pieces(char* to, const char* from, size_t width, size_t size) {
+        char piece[64];
+        for (size_t at = 0; at < width; at += size) {
+            memcpy(piece, from + at, size);
+            memcpy(to + at, piece, size);
+        }
+    }
+
+    /* Moves rows of some bytes, `pitch` apart, to where the one before ends; they may stay in their place. In pieces of
+       a vector, of which the last one may be too long: the next row is written over that. It does not reach rows that
+       are still to be moved, which are as far apart as whole vectors and one element, or elsewhere, or do not move. */
+    static inline void kp_close_up(void* to, const void* from, Py_ssize_t count, size_t width, size_t pitch) {
+        if (width <= 16)
+            for (Py_ssize_t i = 0; i < count; i++)
+                kp_move_pieces((char*) to + i * width, (const char*) from + i * pitch, width, 16);
+        else
+            for (Py_ssize_t i = 0; i < count; i++)
+                kp_move_pieces((char*) to + i * width, (const char*) from + i * pitch, width, 64);
+    }
     """
+    void close_up "kp_close_up" (void* to, const void* source, Py_ssize_t count, size_t width,
+                                 size_t pitch) noexcept nogil
     void fetch "kp_fetch" (const void* source, size_t size) noexcept nogil
     void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
     void finish_puts "kp_finish_puts" () noexcept nogil
