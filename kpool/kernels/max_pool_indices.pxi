@@ -58,6 +58,22 @@ cdef void find_origins(Index origins, const Geometry* g, const Tile* tile, const
         found += TOGETHER
 
 
+cdef inline void add_positions_of_rows(
+    Index indices, Tap taps, int32_t per_row, int32_t step, int32_t turn, Py_ssize_t count, int rows,
+) noexcept nogil:
+    """Add where taps lie, as seen from tap 0, for windows of at most three rows. Called with a literal for `rows`."""
+    cdef Py_ssize_t j
+    cdef int32_t tap, position
+    for j in range(count):
+        tap = <int32_t> taps[j]
+        position = tap * step
+        if rows > 1:
+            position += turn if tap >= per_row else 0
+        if rows > 2:
+            position += turn if tap >= 2 * per_row else 0
+        indices[j] = <int32_t> (<int32_t> indices[j] + position)
+
+
 cdef void add_short_positions(Index indices, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:
     """Add where taps lie, as seen from tap 0, for windows of at most SHORT_TAPS taps in planes below 2^31.
 
@@ -74,6 +90,12 @@ cdef void add_short_positions(Index indices, Tap taps, const Geometry* g, Py_ssi
     cdef int32_t turn = <int32_t> (row_step - g.axes[2].taps * step)
     cdef int32_t depth_turn = <int32_t> (g.axes[0].dilation * g.axes[1].size * g.axes[2].size
                                          - g.axes[1].taps * row_step)
+    if g.axes[0].taps == 1 and g.axes[1].taps == 2:
+        add_positions_of_rows[Index, Tap](indices, taps, <int32_t> g.axes[2].taps, step, turn, count, 2)
+        return
+    if g.axes[0].taps == 1 and g.axes[1].taps == 3:
+        add_positions_of_rows[Index, Tap](indices, taps, <int32_t> g.axes[2].taps, step, turn, count, 3)
+        return
     if g.axes[0].taps == 1:
         for j in range(count):
             row = <int32_t> ((<float> <int32_t> taps[j] + half) * per_row)
