@@ -115,11 +115,11 @@ cdef void sum_shares(
     """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t first = tile.first, last = tile.last, first_d, last_d, first_h, last_h, row, o, windows
+    cdef int64_t first = tile.first, last = tile.last, first_d, last_d, step_d, first_h, last_h, step_h, row, o, windows
     cdef int64_t window[MAX_RANK]
     cdef bint started, alone = not overlaps(axis)
-    covering_windows(&g.axes[0], item.d, &first_d, &last_d)
-    covering_windows(&g.axes[1], item.h, &first_h, &last_h)
+    step_d = windows_on(&g.axes[0], item.d, &first_d, &last_d)
+    step_h = windows_on(&g.axes[1], item.h, &first_h, &last_h)
     if not written_whole(g, tile, alone):
         zero_sums[Sum](columns, (tile.end - tile.begin) * tile.block)
     while first <= last:
@@ -127,13 +127,16 @@ cdef void sum_shares(
         tile.last = min(last, first + LINE // tile.block - 1)
         find_whole_windows_of_tile(tile, axis)
         started = False
-        for window[0] in range(first_d, last_d + 1):
-            for window[1] in range(first_h, last_h + 1):
-                if tap_on(&g.axes[0], item.d, window[0]) >= 0 and tap_on(&g.axes[1], item.h, window[1]) >= 0:
-                    row = window[0] * g.axes[1].pooled + window[1]
-                    load_windows[RealVec, Sum](gradients + row * axis.pooled * g.inner, shares, job, tile, window,
-                                               not started)
-                    started = True
+        window[0] = first_d
+        while window[0] <= last_d:
+            window[1] = first_h
+            while window[1] <= last_h:
+                row = window[0] * g.axes[1].pooled + window[1]
+                load_windows[RealVec, Sum](gradients + row * axis.pooled * g.inner, shares, job, tile, window,
+                                           not started)
+                started = True
+                window[1] += step_h
+            window[0] += step_d
         if not started:
             zero_sums[Sum](shares, (tile.last - tile.first + 1) * tile.block)
         o = tile.first

@@ -9,8 +9,8 @@ cdef inline bint planes_are_small(const Geometry* g) noexcept nogil:
 cdef inline int64_t window_on(const Axis* axis, int64_t position) noexcept nogil:
     """The one window that has a tap on a position, or -1. Windows do not overlap."""
     cdef int64_t first, last
-    covering_windows(axis, position, &first, &last)
-    return first if first <= last and tap_on(axis, position, first) >= 0 else -1
+    windows_on(axis, position, &first, &last)
+    return first if first <= last else -1
 
 
 cdef void find_shares(int32_t* shares, const Geometry* g) noexcept nogil:

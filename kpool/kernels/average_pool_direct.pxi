@@ -114,8 +114,7 @@ cdef void average_tile(
                 if g.inner == 1 and windows > 1:
                     lanes = lanes_for(windows, axis.stride, SPARE // <int> sizeof(x[0]),
                                       x_end - (x + at + rows.offsets[rows.count - 1]))
-                    add_list[Sum, RealVec](sums, x + at, rows, k > 0, 1, lanes * axis.stride, lanes, lanes,
-                                           axis.stride, True)
+                    add_list[Sum, RealVec](sums, x + at, rows, k > 0, 1, 0, lanes, 0, axis.stride, True)
                 else:
                     add_list[Sum, RealVec](sums, x + at, rows, k > 0, windows, axis.stride * g.inner, tile.block,
                                            tile.block, 1, True)

@@ -162,11 +162,8 @@ cdef inline int64_t windows_on(const Axis* axis, int64_t position, int64_t* firs
 
 
 cdef inline int64_t tap_on(const Axis* axis, int64_t position, int64_t window) noexcept nogil:
-    """The tap with which a window that covers a position reads it, or -1."""
-    cdef int64_t distance = position - window_start(axis, window)
-    if axis.dilation == 1:
-        return distance
-    return distance // axis.dilation if distance % axis.dilation == 0 else -1
+    """The tap with which a window reads a position that one of its taps is on."""
+    return (position - window_start(axis, window)) // axis.dilation
 
 
 cdef inline bint overlaps(const Axis* axis) noexcept nogil:
