@@ -52,8 +52,11 @@ FLOAT32 = DTYPES["float32"].itemsize
 
 
 def beyond_cache(height: int, width: int, channels: int) -> tuple[int, int, int, int]:
-    """The shape of so many images that a float32 tensor is twice as large as the last-level cache."""
-    batch = 2 * last_level_cache() // (height * width * channels * FLOAT32) + 1
+    """The shape of so many images that a float32 tensor is four times as large as the last-level cache.
+
+    The source of a copy of as many bytes is half of that, and no cache must hold it either.
+    """
+    batch = 4 * last_level_cache() // (height * width * channels * FLOAT32) + 1
     return batch, height, width, channels
 
 
