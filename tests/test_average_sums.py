@@ -57,6 +57,16 @@ def test_small_windows(size, dtype, rng):
         same_bits(average_pool(x, size, dilation_rate=(1, dilation)), oracle.average_pool(x))
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("channels", range(2, 17))
+def test_every_number_of_few_channels(channels, dtype, rng):
+    """What is picked of all columns comes in pieces of 16 or 64 bytes."""
+    for size, strides, width in product([(2, 2), (3, 3), (4, 2)], [(2, 2), (3, 4)], [19, 800]):
+        oracle = Pooling((6, width), size, strides)
+        x = small_integers(rng, (2, 6, width, channels), dtype)
+        same_bits(average_pool(x, size, strides), oracle.average_pool(x))
+
+
 def test_divisors_that_float32_does_not_have(rng):
     x = small_integers(rng, (1, 9, 11, 19), "float64")
     for size in (1, 2, 3, 5):

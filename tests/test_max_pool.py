@@ -103,6 +103,20 @@ def test_every_number_of_lanes(channels, data_format, rng):
         same_bits(actual[1], indices)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "float16", "float32", "float64"])
+@pytest.mark.parametrize("channels", range(2, 17))
+def test_every_number_of_few_channels(channels, dtype, rng):
+    """What is picked of all columns comes in pieces of 16 or 64 bytes."""
+    for pool_size, strides in (((2, 2), (2, 2)), ((3, 3), (2, 2)), ((2, 3), (3, 4))):
+        x = hostile(rng, (2, 6, 19, channels), dtype)
+        oracle = Pooling((6, 19), pool_size, strides)
+        values, indices, _ = oracle.max_pool(x)
+        actual = max_pool(x, pool_size, strides, return_indices=True)
+        same_bits(actual[0], values)
+        same_bits(actual[1], indices.astype("int32"))
+        same_bits(max_pool(x, pool_size, strides), values)
+
+
 @pytest.mark.parametrize("strides", [1, 2, 3, 5])
 @pytest.mark.parametrize(
     ("pool_size", "padding"),
@@ -262,7 +276,7 @@ def test_every_loop_runs_more_than_once(rng):
     """More windows in a row, and more channels, than are pooled at a time."""
     for shape, pool_size, strides in (
         ((1, 3, 700, 1), 2, 1),
-        ((1, 3, 600, 3), (3, 2), (1, 2)),
+        ((1, 3, 1500, 3), (3, 2), (1, 2)),
         ((1, 4, 5, 600), 3, 1),
         ((1, 4, 5, 520), 2, 2),
         ((2, 9, 8, 7, 3), (7, 7, 6), 1),

@@ -1,5 +1,7 @@
 """Maxima where NaN is rare: floats are compared as if there were none, until one is met."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from conftest import numpy_dtype, oriented, same_bits
@@ -44,6 +46,36 @@ def test_a_nan_is_met_wherever_it_is(case, channels, data_format, rng):
         same_bits(indices, expected[1][image : image + 1].astype("int32"))
         values = kpool.ops.max_pool(one, *arguments, dilation_rate=dilation)
         same_bits(values, expected[0][image : image + 1])
+
+
+@pytest.mark.parametrize(
+    ("shape", "pool_size", "strides"),
+    [
+        # Rows in pieces, of few channels, of many, of rows together; channels in blocks, which threads share.
+        ((2, 1500, 3), (2, 2), (2, 2)),
+        ((2, 400, 17), (2, 2), (2, 2)),
+        ((3, 700, 5), (1, 6), (1, 1)),
+        ((17, 420, 3), (9, 5), (1, 1)),
+        ((6, 9, 64), (3, 3), (2, 2)),
+        ((3, 5, 130), (3, 3), (1, 1)),
+        ((9, 9, 3000), (9, 9), (9, 9)),
+    ],
+)
+def test_a_nan_is_met_in_every_piece(shape, pool_size, strides, rng):
+    x = rng.choice(np.array([-1, -1, 0, 2, 3], "float32"), (1, *shape))
+    oracle = Pooling(shape[:2], pool_size, strides)
+    values, indices = oracle.max_pool(x)[:2]
+    for height, width, channel in product(
+        (0, shape[0] - 1), (0, 1, shape[1] // 2, shape[1] - 2), (0, shape[2] // 2, shape[2] - 1)
+    ):
+        spoilt, expected, places = x.copy(), values.copy(), indices.copy()
+        spoilt[0, height, width, channel] = np.nan
+        place = height * shape[1] + width
+        seen = np.array([any(place == p for _, p in window) for window in oracle.windows]).reshape(oracle.pooled)
+        expected[0, seen, channel], places[0, seen, channel] = np.nan, place
+        actual = kpool.ops.max_pool(spoilt, pool_size, strides, return_indices=True)
+        same_bits(actual[0], expected)
+        same_bits(actual[1], places.astype("int32"))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

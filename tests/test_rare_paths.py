@@ -43,6 +43,17 @@ def test_windows_with_more_columns_between_two_elements_than_a_line_holds(winner
     same_bits(means, x[:, ::5000].sum(1, keepdims=True))
 
 
+@pytest.mark.sandbox
+def test_a_gradient_asks_windows_and_not_their_taps():
+    """Every other row has no tap on it, of 500 windows with a milliard each."""
+    x = tf.ones((1, 1000, 1, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = kpool.ops.average_pool(x, (2**30, 1), (2, 1), "same", dilation_rate=(2, 1))
+    gradient = tape.gradient(y, x).numpy().reshape(500, 2)
+    np.testing.assert_allclose(sorted(gradient.T.tolist()), [[0] * 500, [1] * 500], rtol=1e-5)
+
+
 @pytest.mark.parametrize("width", [1, 2, 3, 41, 47, 55, 61])
 def test_indices_in_windows_of_sides_whose_inverse_is_not_exact(width):
     """41 times the float 1 / 41 is less than 1. Each element of a window wins once, in its own channel."""

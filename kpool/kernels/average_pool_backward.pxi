@@ -107,19 +107,17 @@ cdef inline bint written_whole(const Geometry* g, const Tile* tile, bint alone) 
 
 
 cdef void sum_shares(
-    RealVec gradients, Sum columns, Sum shares, const AveragePool* job, Tile* tile, const Item* item,
+    RealVec gradients, Sum columns, Sum shares, const AveragePool* job, Tile* tile, const Cover* cover,
 ) noexcept nogil:
     """Sum up a tile's columns, whose windows are taken in pieces if a line does not hold them all.
 
-    `gradients` are the plane's.
+    `gradients` are the plane's; `cover` says which windows have taps on the row.
     """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t first = tile.first, last = tile.last, first_d, last_d, step_d, first_h, last_h, step_h, row, o, windows
+    cdef int64_t first = tile.first, last = tile.last, row, o, windows
     cdef int64_t window[MAX_RANK]
     cdef bint started, alone = not overlaps(axis)
-    step_d = windows_on(&g.axes[0], item.d, &first_d, &last_d)
-    step_h = windows_on(&g.axes[1], item.h, &first_h, &last_h)
     if not written_whole(g, tile, alone):
         zero_sums[Sum](columns, (tile.end - tile.begin) * tile.block)
     while first <= last:
@@ -127,16 +125,16 @@ cdef void sum_shares(
         tile.last = min(last, first + LINE // tile.block - 1)
         find_whole_windows_of_tile(tile, axis)
         started = False
-        window[0] = first_d
-        while window[0] <= last_d:
-            window[1] = first_h
-            while window[1] <= last_h:
+        window[0] = cover.first[0]
+        while window[0] <= cover.last[0]:
+            window[1] = cover.first[1]
+            while window[1] <= cover.last[1]:
                 row = window[0] * g.axes[1].pooled + window[1]
                 load_windows[RealVec, Sum](gradients + row * axis.pooled * g.inner, shares, job, tile, window,
                                            not started)
                 started = True
-                window[1] += step_h
-            window[0] += step_d
+                window[1] += cover.step[1]
+            window[0] += cover.step[0]
         if not started:
             zero_sums[Sum](shares, (tile.last - tile.first + 1) * tile.block)
         o = tile.first
@@ -157,11 +155,13 @@ cdef void average_items_backward(
     cdef Sum shares = lines, columns = lines + LINE
     cdef int64_t number, results, position = 0, gathered = 0
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
+    cdef Cover cover
     cdef Tile tile
     memset(&tile, 0, sizeof(tile))
     for number in range(begin, end):
         if number > begin:
             go_on(&item, number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
+        cover = cover_of(g, &item)
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_columns(&tile, axis):
@@ -173,7 +173,7 @@ cdef void average_items_backward(
                 if gathered == 0:
                     position = (item.row * axis.size + tile.begin) * g.inner + tile.channel
                 sum_shares[RealVec, Sum](gradients + item.plane * g.windows * g.inner, columns + gathered, shares, job,
-                                         &tile, &item)
+                                         &tile, &cover)
                 if tile.block < g.inner:
                     put_line[RealVec](outputs + position, <RealVec> columns, results // tile.block, tile.block,
                                       g.inner, job.past_cache)

@@ -45,6 +45,8 @@ cdef inline void average_whole(
         fetch(a, ahead)
         if height > 1:
             fetch(b, ahead)
+        if height > 2:
+            fetch(c, ahead)
         for j in range(lanes):
             total[0] = 0
             add_column[Sum, RealVec](total, a, b, c, d, j, height)
@@ -94,6 +96,7 @@ cdef void average_tile(
     cdef int64_t o = tile.first
     cdef int64_t windows, lanes, first, last, k, at, column = axis.dilation * g.inner
     cdef double divisor
+    cdef bint in_one_pass
     while o <= tile.last:
         windows = alike_windows(axis, o, tile.last)
         valid_taps(axis, o, &first, &last)
@@ -101,12 +104,12 @@ cdef void average_tile(
         divisor = divisor_of(job, window)
         at = (window_start(axis, o) + first * axis.dilation - tile.begin) * g.inner
         # float16, where it comes as it is, is converted faster a row at a time.
-        if RealVec is not f16_r and 1 < g.inner < NARROW and windows > 1:
-            # At every column, of which those of the windows are picked.
-            average_in_one_pass[RealVec, Sum](x + at, spare, rows, column, divisor, 1, 0,
-                                              ((windows - 1) * axis.stride + 1) * g.inner, last - first + 1)
+        in_one_pass = RealVec is not f16_r and g.inner > 1 and 1 <= last - first <= 2
+        if in_one_pass and windows > 1 and few_channels(g):
+            average_in_one_pass[RealVec, Sum](x + at, spare, rows, column, divisor, 1, 0, lanes_of_columns(g, windows),
+                                              last - first + 1)
             close_up(sums, spare, windows, g.inner * sizeof(sums[0]), axis.stride * g.inner * sizeof(sums[0]))
-        elif RealVec is not f16_r and g.inner > 1 and 1 <= last - first <= 2:
+        elif in_one_pass:
             average_in_one_pass[RealVec, Sum](x + at, sums, rows, column, divisor, windows, axis.stride * g.inner,
                                               tile.block, last - first + 1)
         else:

@@ -138,15 +138,9 @@ cdef inline int64_t windows_on(const Axis* axis, int64_t position, int64_t* firs
 
     There is none if the first lies behind the last.
     """
-    cdef int64_t padded = position + axis.before, tap = 0, divisor = axis.dilation, other = axis.stride, rest
-    cdef int64_t nearest, step
+    cdef int64_t padded = position + axis.before, divisor = axis.dilation, other = axis.stride, rest, step, least
     covering_windows(axis, position, first, last)
     if axis.dilation == 1:
-        return 1
-    while tap < axis.taps and (padded - tap * axis.dilation) % axis.stride != 0:
-        tap += 1
-    if tap == axis.taps:
-        last[0] = first[0] - 1
         return 1
     # The greatest common divisor.
     while other != 0:
@@ -154,16 +148,21 @@ cdef inline int64_t windows_on(const Axis* axis, int64_t position, int64_t* firs
         divisor = other
         other = rest
     step = axis.dilation // divisor
-    nearest = (padded - tap * axis.dilation) // axis.stride
-    last[0] = nearest - max(0, ceil_div(nearest - last[0], step)) * step
-    if first[0] <= last[0]:
+    # One of so many windows next to each other has a tap there, or none has.
+    least = max(first[0], last[0] - step + 1)
+    while last[0] >= least and (padded - last[0] * axis.stride) % axis.dilation != 0:
+        last[0] -= 1
+    if last[0] < least:
+        last[0] = first[0] - 1
+    else:
         first[0] = last[0] - (last[0] - first[0]) // step * step
     return step
 
 
 cdef inline int64_t tap_on(const Axis* axis, int64_t position, int64_t window) noexcept nogil:
     """The tap with which a window reads a position that one of its taps is on."""
-    return (position - window_start(axis, window)) // axis.dilation
+    cdef int64_t distance = position - window_start(axis, window)
+    return distance if axis.dilation == 1 else distance // axis.dilation
 
 
 cdef inline bint overlaps(const Axis* axis) noexcept nogil:

@@ -53,6 +53,7 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
                     gathered += results
             item.channel += tile.block
         if not enough:
+            # What is wrong with this item's results is put right when they are put again.
             end = number
             break
     put_windows[Vec, Tap](best, taps, origins, job, position, gathered // g.inner, g.inner)
@@ -78,7 +79,7 @@ cdef void max_pool(const void* argument, int64_t begin, int64_t end) noexcept no
     cdef int64_t most = job.geometry.taps + job.geometry.axes[2].taps
     cdef bint in_8_bits = most <= 0xFF
     cdef bint in_16_bits = most <= 0xFFFF
-    # Comparisons that know NaN take up to three times as long: only from the first item on that holds one.
+    # Comparisons that know NaN take more than twice as long: only from the first item on that holds one.
     if job.element == Element.FLOAT32:
         begin = pool_some[plain_f32_r, u32_r](<plain_f32_r> job.inputs, NULL, job, begin, end)
         if begin < end:

@@ -62,8 +62,8 @@ cdef inline void consider(Vec value, int16_t* order, Vec total, Tap tap, Vec x, 
         (<f64_r> total)[0] += (<f64_r> element)[0]
 
 
-cdef inline bint is_nan(Vec x) noexcept nogil:
-    """Whether plain comparisons do not know what to make of an element."""
+cdef inline bint is_too_much(Vec x) noexcept nogil:
+    """Whether an element is NaN, of a type whose comparisons do not know NaN."""
     if Vec is plain_f32_r or Vec is plain_f64_r:
         return x[0] != x[0]
     else:
@@ -107,6 +107,8 @@ cdef inline bint take(
         fetch(a, ahead)
         if sources > 3:
             fetch(d, ahead)
+        if sources > 4:
+            fetch(g, ahead)
         for j in range(lanes):
             tap[0] = tap_a
             value[0] = a[j * step] if first else best[j]
@@ -130,7 +132,7 @@ cdef inline bint take(
             best[j] = value[0]
             if keep:
                 taps[j] = tap[0]
-            nans |= is_nan[Vec](total)
+            nans |= is_too_much[Vec](total)
         best += lanes
         if keep:
             taps += lanes

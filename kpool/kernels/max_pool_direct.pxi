@@ -1,5 +1,30 @@
 # Max pooling of small windows: all of a window's elements in one go. Lanes are the channels of one window, or, where
-# there is one channel, the windows of one row.
+# there is one channel, the windows of one row. Of few channels, lanes are all columns, of which the windows are picked.
+
+cdef inline void pick(
+    Vec best, Tap taps, Vec a, Tap taps_a, Py_ssize_t windows, Py_ssize_t step, bint keep,
+) noexcept nogil:
+    """Every step-th column of one channel."""
+    cdef Py_ssize_t o
+    for o in range(windows):
+        best[o] = a[o * step]
+        if keep:
+            taps[o] = taps_a[o * step]
+
+
+cdef inline void pick_columns(
+    Vec best, Tap taps, Vec a, Tap taps_a, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t block, bint keep,
+) noexcept nogil:
+    """Columns of some channels that begin `step` elements apart."""
+    if block == 1 and step == 2:
+        pick[Vec, Tap](best, taps, a, taps_a, windows, 2, keep)
+    elif block == 1:
+        pick[Vec, Tap](best, taps, a, taps_a, windows, step, keep)
+    else:
+        close_up(best, a, windows, block * sizeof(best[0]), step * sizeof(best[0]))
+        if keep:
+            close_up(taps, taps_a, windows, block * sizeof(taps[0]), step * sizeof(taps[0]))
+
 
 cdef inline bint pool_alike(
     Vec x, Vec x_end, Vec spare, Tap spare_taps, Vec best, Tap taps, KnownTaps* known, const Geometry* g,
@@ -13,26 +38,25 @@ cdef inline bint pool_alike(
     cdef int64_t row = first_row(g, window)
     cdef int64_t lanes = tile.block, step = 1, shift = axis.stride * g.inner
     cdef WindowTaps* seen = taps_in_input(known, g, window)
-    cdef int64_t count = windows
-    cdef bint enough, few_channels = windows > 1 and 1 < g.inner < NARROW
-    cdef Vec to = spare if few_channels else best
-    cdef Tap taps_to = spare_taps if to == spare else taps
+    cdef int64_t times = windows
+    cdef bint enough, picked = windows > 1 and few_channels(g)
+    cdef Vec to = spare if picked else best
+    cdef Tap taps_to = spare_taps if picked else taps
     x += (row * axis.size + window_start(axis, window[2])) * g.inner + tile.channel
     if g.inner == 1 and windows > 1:
         step = axis.stride
         lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])),
                           x_end - (x + seen.list.offsets[0]))
-        windows = 1
-    elif few_channels:
-        # At every column, of which those of the windows are picked.
-        lanes = ((windows - 1) * axis.stride + 1) * g.inner
-        windows = 1
-    enough = take_list[Vec, Tap](to, taps_to, x, &seen.list, False, windows, shift, lanes, step, keep)
+        times = 1
+    elif picked:
+        lanes = lanes_of_columns(g, windows)
+        times = 1
+    enough = take_list[Vec, Tap](to, taps_to, x, &seen.list, False, times, shift, lanes, step, keep)
     while not seen.complete:
         list_more(seen, g)
-        enough &= take_list[Vec, Tap](to, taps_to, x, &seen.list, True, windows, shift, lanes, step, keep)
-    if to == spare:
-        pick_columns[Vec, Tap](best, taps, spare, spare_taps, count, shift, tile.block, keep)
+        enough &= take_list[Vec, Tap](to, taps_to, x, &seen.list, True, times, shift, lanes, step, keep)
+    if picked:
+        pick_columns[Vec, Tap](best, taps, spare, spare_taps, windows, shift, tile.block, keep)
     return enough
 
 

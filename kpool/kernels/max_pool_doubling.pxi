@@ -1,31 +1,6 @@
 # Maxima over wide windows that overlap, from a line of columns: of 1, 2, 4, ... neighbouring columns at a time.
 
 
-cdef inline void pick(
-    Vec best, Tap taps, Vec a, Tap taps_a, Py_ssize_t windows, Py_ssize_t step, bint keep,
-) noexcept nogil:
-    """Every step-th column of one channel."""
-    cdef Py_ssize_t o
-    for o in range(windows):
-        best[o] = a[o * step]
-        if keep:
-            taps[o] = taps_a[o * step]
-
-
-cdef inline void pick_columns(
-    Vec best, Tap taps, Vec a, Tap taps_a, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t block, bint keep,
-) noexcept nogil:
-    """Columns of some channels that begin `step` elements apart."""
-    if block == 1 and step == 2:
-        pick[Vec, Tap](best, taps, a, taps_a, windows, 2, keep)
-    elif block == 1:
-        pick[Vec, Tap](best, taps, a, taps_a, windows, step, keep)
-    else:
-        close_up(best, a, windows, block * sizeof(best[0]), step * sizeof(best[0]))
-        if keep:
-            close_up(taps, taps_a, windows, block * sizeof(taps[0]), step * sizeof(taps[0]))
-
-
 cdef inline void fill_column(Vec columns, Tap taps, uint32_t tap, Py_ssize_t count) noexcept nogil:
     """Make columns of the padding, which win against nothing."""
     cdef Py_ssize_t j

@@ -19,11 +19,16 @@ cdef void put_offsets(
         put_lanes(<char*> to, offsets, windows, block, inner, 1, False)
 
 
+cdef inline int32_t wrapped(int32_t a, int32_t b) noexcept nogil:
+    """A sum that may wrap around on its way: in front of the input, in its padding."""
+    return <int32_t> (<uint32_t> a + <uint32_t> b)
+
+
 cdef inline void shift_origins(Index to, Index origins, int64_t distance, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t j
     for j in range(count):
         if Index is i32_r:
-            to[j] = origins[j] + <int32_t> distance
+            to[j] = wrapped(origins[j], <int32_t> distance)
         else:
             to[j] = origins[j] + distance
 
@@ -39,7 +44,7 @@ cdef void find_origins(Index origins, const Geometry* g, const Tile* tile, const
     if block == 1 and not axis.adaptive:
         for o in range(windows):
             if Index is i32_r:
-                origins[o] = narrow + <int32_t> o * narrow_step
+                origins[o] = wrapped(narrow, <int32_t> o * narrow_step)
             else:
                 origins[o] = base + o * axis.stride
         return
@@ -66,12 +71,12 @@ cdef inline void add_positions_of_rows(
     cdef int32_t tap, position
     for j in range(count):
         tap = <int32_t> taps[j]
-        position = tap * step
+        position = wrapped(<int32_t> indices[j], tap * step)
         if rows > 1:
-            position += turn if tap >= per_row else 0
+            position = wrapped(position, turn if tap >= per_row else 0)
         if rows > 2:
-            position += turn if tap >= 2 * per_row else 0
-        indices[j] = <int32_t> (<int32_t> indices[j] + position)
+            position = wrapped(position, turn if tap >= 2 * per_row else 0)
+        indices[j] = position
 
 
 cdef void add_short_positions(Index indices, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:
@@ -90,6 +95,9 @@ cdef void add_short_positions(Index indices, Tap taps, const Geometry* g, Py_ssi
     cdef int32_t turn = <int32_t> (row_step - g.axes[2].taps * step)
     cdef int32_t depth_turn = <int32_t> (g.axes[0].dilation * g.axes[1].size * g.axes[2].size
                                          - g.axes[1].taps * row_step)
+    if g.axes[0].taps == 1 and g.axes[1].taps == 1:
+        add_positions_of_rows[Index, Tap](indices, taps, <int32_t> g.axes[2].taps, step, turn, count, 1)
+        return
     if g.axes[0].taps == 1 and g.axes[1].taps == 2:
         add_positions_of_rows[Index, Tap](indices, taps, <int32_t> g.axes[2].taps, step, turn, count, 2)
         return
@@ -99,12 +107,13 @@ cdef void add_short_positions(Index indices, Tap taps, const Geometry* g, Py_ssi
     if g.axes[0].taps == 1:
         for j in range(count):
             row = <int32_t> ((<float> <int32_t> taps[j] + half) * per_row)
-            indices[j] = <int32_t> (<int32_t> indices[j] + <int32_t> taps[j] * step + row * turn)
+            indices[j] = wrapped(wrapped(<int32_t> indices[j], <int32_t> taps[j] * step), row * turn)
         return
     for j in range(count):
         row = <int32_t> ((<float> <int32_t> taps[j] + half) * per_row)
         depth = <int32_t> ((<float> row + half) * per_depth)
-        indices[j] = <int32_t> (<int32_t> indices[j] + <int32_t> taps[j] * step + row * turn + depth * depth_turn)
+        indices[j] = wrapped(wrapped(<int32_t> indices[j], <int32_t> taps[j] * step), row * turn)
+        indices[j] = wrapped(<int32_t> indices[j], depth * depth_turn)
 
 
 cdef void add_long_positions(Index indices, Tap taps, const Geometry* g, Py_ssize_t count) noexcept nogil:

@@ -1,4 +1,4 @@
-# Max pooling of wide windows and of few channels: by lines.
+# Max pooling of wide windows, and of few channels where windows share columns: by lines.
 #
 # A window's maximum is taken over its rows first, for a whole line of columns at a time, and then over the columns of
 # that line. So memory is read in order whatever the layout, loops are long whatever the number of channels, and the
@@ -11,7 +11,7 @@
 cdef inline bint taps_needed(Vec x, const MaxPool* job) noexcept nogil:
     """Whether winners' taps must be known: equal floats can differ in their bits, and the first one stands."""
     cdef bint needed = job.indices != NULL or job.offsets != NULL
-    if (Vec is f16_r or Vec is bf16_r or Vec is f32_r or Vec is f64_r or Vec is plain_f32_r or Vec is plain_f64_r):
+    if Vec is f16_r or Vec is bf16_r or Vec is f32_r or Vec is f64_r or Vec is plain_f32_r or Vec is plain_f64_r:
         needed = needed or (job.geometry.axes[2].taps > 1 and job.geometry.taps > job.geometry.axes[2].taps)
     return needed
 

@@ -7,12 +7,6 @@ cdef struct Asked:
     int64_t keys[SOURCES]
     int count
 
-# The windows with a tap on a row: the first, the last, and how far they are apart.
-cdef struct Cover:
-    int64_t first[2]
-    int64_t last[2]
-    int64_t step[2]
-
 
 cdef inline bint stands(Moved elements, Key keys, int64_t key) noexcept nogil:
     """Whether a key is the one looked for, which fits its type. Offsets are compared as wide as the elements are."""
@@ -187,19 +181,16 @@ cdef inline void ask_windows(
 
 
 cdef inline void place_tile(
-    Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, u32_r found,
+    Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, const Cover* cover, u32_r found,
 ) noexcept nogil:
     """Fill a line with what the windows over a tile's columns have to give. `keys` is there for its type."""
     cdef const Axis* axis = &job.geometry.axes[2]
     cdef int64_t begin, column, columns
-    cdef Cover cover
-    cover.step[0] = windows_on(&job.geometry.axes[0], item.d, &cover.first[0], &cover.last[0])
-    cover.step[1] = windows_on(&job.geometry.axes[1], item.h, &cover.first[1], &cover.last[1])
     for begin in range(tile.begin, min(tile.end, tile.begin + axis.stride)):
         column = begin
         while column < tile.end:
             columns = positions_alike(axis, column, tile.end)
-            ask_windows[Moved, Key](line, NULL, job, tile, item, &cover, column, columns, found)
+            ask_windows[Moved, Key](line, NULL, job, tile, item, cover, column, columns, found)
             column += columns * axis.stride
 
 
@@ -211,16 +202,18 @@ cdef int64_t place_by_lanes(Moved outputs, Key keys, const Place* job, int64_t b
     cdef uint32_t found[LINE]
     cdef int64_t number, position, j, total = 0
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
+    cdef Cover cover
     cdef Tile tile
     memset(&tile, 0, sizeof(tile))
     memset(found, 0, sizeof(found))
     for number in range(begin, end):
         if number > begin:
             go_on(&item, number, job.blocks, g.inner, g.axes[0].size, g.axes[1].size)
+        cover = cover_of(g, &item)
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_columns(&tile, axis):
-                place_tile[Moved, Key](<Moved> line, NULL, job, &tile, &item, found)
+                place_tile[Moved, Key](<Moved> line, NULL, job, &tile, &item, &cover, found)
                 position = (item.row * axis.size + tile.begin) * g.inner + tile.channel
                 put_line[Moved](outputs + position, <Moved> line, tile.end - tile.begin, tile.block, g.inner,
                                 job.past_cache)

@@ -87,6 +87,16 @@ cdef inline int64_t alike_windows(const Axis* axis, int64_t o, int64_t last) noe
     return min(axis.whole_end, last + 1) - o if axis.whole_begin <= o < axis.whole_end else 1
 
 
+cdef inline bint few_channels(const Geometry* g) noexcept nogil:
+    """Whether windows that follow each other are taken at every column, and those that there are picked."""
+    return 1 < g.inner < NARROW
+
+
+cdef inline int64_t lanes_of_columns(const Geometry* g, int64_t windows) noexcept nogil:
+    """Lanes for every column from the first of some windows to the last, in all channels."""
+    return ((windows - 1) * g.axes[2].stride + 1) * g.inner
+
+
 cdef inline int64_t lanes_for(int64_t windows, int64_t step, int64_t vector, int64_t readable) noexcept nogil:
     """How many windows to take as lanes where the windows of a row are lanes, if `readable` elements follow.
 
@@ -118,7 +128,7 @@ cdef inline bint direct_pays(const Geometry* g, int64_t channels, int64_t across
         if axis.stride > 2 or axis.whole_end - axis.whole_begin < 2:
             return False
     elif channels < NARROW:
-        # They are taken at every column, and every stride-th is picked.
+        # Each costs as much as a stride of columns.
         return (channels == g.inner and not axis.adaptive and axis.stride > 1 and axis.whole_end - axis.whole_begin > 1
                 and step * g.taps <= step * rows + 2 * across)
     if axis.pooled == 1 and rows >= SOURCES:

@@ -48,6 +48,7 @@ cdef extern from *:
             __builtin_prefetch((const char*) from + 4096 + i, 0, 3);
     }
 
+    /* Called with a literal for `size`, which makes a piece one load and one store. */
     static inline void kp_move_pieces(char* to, const char* from, size_t width, size_t size) {
         char piece[64];
         for (size_t at = 0; at < width; at += size) {
@@ -57,8 +58,9 @@ cdef extern from *:
     }
 
     /* Moves rows of some bytes, `pitch` apart, to where the one before ends; they may stay in their place. In pieces of
-       a vector, of which the last one may be too long: the next row is written over that. It does not reach rows that
-       are still to be moved, which are as far apart as whole vectors and one element, or elsewhere, or do not move. */
+       a vector, of which the last one may be too long: the next row is written over that. So rows go in ascending
+       order, and 63 bytes behind the last one must be there to read and to write. It does not reach rows that are
+       still to be moved, which are as far apart as whole vectors and one element, or elsewhere, or do not move. */
     static inline void kp_close_up(void* to, const void* from, Py_ssize_t count, size_t width, size_t pitch) {
         if (width <= 16)
             for (Py_ssize_t i = 0; i < count; i++)
@@ -113,6 +115,13 @@ cdef struct Tile:
     int64_t whole_end
 
 
+# The windows with a tap on a row: the first, the last, and how far they are apart.
+cdef struct Cover:
+    int64_t first[2]
+    int64_t last[2]
+    int64_t step[2]
+
+
 cdef inline Item item_at(
     int64_t number, int64_t blocks, int64_t channels, int64_t depth, int64_t height,
 ) noexcept nogil:
@@ -139,6 +148,14 @@ cdef inline void go_on(
     if item.d == depth:
         item.d = 0
         item.plane += 1
+
+
+cdef inline Cover cover_of(const Geometry* g, const Item* item) noexcept nogil:
+    """The windows with a tap on an item's row of the unpooled side."""
+    cdef Cover cover
+    cover.step[0] = windows_on(&g.axes[0], item.d, &cover.first[0], &cover.last[0])
+    cover.step[1] = windows_on(&g.axes[1], item.h, &cover.first[1], &cover.last[1])
+    return cover
 
 
 cdef inline int64_t first_row(const Geometry* g, const int64_t* window) noexcept nogil:
