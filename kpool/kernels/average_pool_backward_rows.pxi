@@ -134,6 +134,7 @@ cdef void average_rows_backward(
         covering_windows(&g.axes[1], item.h, &first, &unused)
         covering_windows(&g.axes[1], item.h + rows - 1, &unused, &last)
         at = (item.plane * g.axes[0].pooled + item.d) * g.axes[1].pooled + first
+        fetch(gradients + at * axis.pooled, max(0, last + 1 - first) * axis.pooled * sizeof(gradients[0]))
         add_shares[RealVec, Sum](gradients + at * axis.pooled, shares, divisor,
                                  max(0, last + 1 - first) * axis.pooled, True)
         fill_rows[Sum](line, shares, sums, turns, g, item.h, rows, first)

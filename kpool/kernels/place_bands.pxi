@@ -134,6 +134,8 @@ cdef int64_t fill_band(Moved line, Key keys, TapTable* table, const Place* job, 
         for window[1] in range(first_h, last_h + 1):
             row = (band.plane * g.axes[0].pooled + window[0]) * g.axes[1].pooled + window[1]
             row *= axis.pooled * g.inner
+            fetch(elements + row + first * g.inner, (last + 1 - first) * g.inner * sizeof(elements[0]))
+            fetch(all_keys + row + first * g.inner, (last + 1 - first) * g.inner * sizeof(all_keys[0]))
             window[2] = first
             found += scatter_windows[Moved, Key](line, elements + row, all_keys + row, table, g, window, last, begin,
                                                  size)

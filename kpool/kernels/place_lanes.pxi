@@ -59,6 +59,7 @@ cdef inline void ask_some(
     cdef int64_t key_a = wanted[0], key_b = key_a, key_c = key_a, key_d = key_a, moved = 0
     cdef uint32_t here
     cdef size_t ahead = read_ahead(columns, inner, lanes) * sizeof(elements[0])
+    cdef size_t keys_ahead = read_ahead(columns, inner, lanes) * sizeof(keys[0])
     # One element, which the compiler keeps in a register.
     cdef double room[1]
     cdef Moved value = <Moved> room
@@ -76,6 +77,7 @@ cdef inline void ask_some(
     for i in range(columns):
         # The last row of windows is the one that has not been read before.
         fetch(d if count > 2 else b, ahead)
+        fetch(keys_d if count > 2 else keys_b, keys_ahead)
         for j in range(lanes):
             if Moved is f16_r or Moved is bf16_r:
                 (<f32_r> value)[0] = 0 if first else (<f32_r> line)[at + j]

@@ -48,6 +48,8 @@ cdef void place_rows_of_pairs(WordVec outputs, const Place* job, int64_t begin, 
         # Rows of windows: from this one to that over the last row.
         above = max(0, min(height.pooled, (item.h + rows - 1) // height.stride + 1) - window)
         first = ((item.plane * g.axes[0].pooled + item.d) * height.pooled + window) * width.pooled
+        fetch(keys + first, above * width.pooled)
+        fetch(elements + first, above * width.pooled * sizeof(elements[0]))
         widen[WordVec](offsets, keys + first, above * width.pooled)
         at = 0
         row = line
