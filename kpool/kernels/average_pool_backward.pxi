@@ -29,7 +29,9 @@ cdef void load_windows(
     cdef int64_t o = tile.first, end, count
     cdef double divisor
     row += o * g.inner + tile.channel
-    fetch(row, (tile.last - o) * g.inner * sizeof(row[0]) + tile.block * sizeof(row[0]))
+    # Not what lies between blocks of channels, which can be far more.
+    if tile.block == g.inner:
+        fetch(row, (tile.last + 1 - o) * g.inner * sizeof(row[0]))
     while o <= tile.last:
         end = alike_until(job, o, tile.last + 1) if tile.block == g.inner else o + 1
         window[2] = o

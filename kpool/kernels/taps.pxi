@@ -2,7 +2,7 @@
 
 cdef enum:
     LISTED = 32         # taps that a list holds
-    SOURCES = 4         # the most taps that one loop takes
+    SOURCES = 4         # the most taps that one loop takes, but for nine maxima at once
 
 # Elements of a window: how far they are from its first one. Those to be compared stand in descending order, with the
 # numbers of their taps.
