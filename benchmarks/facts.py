@@ -9,17 +9,15 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 PROCESSORS = Path("/proc/cpuinfo")
-# Assumed where the system does not tell; large enough that tensors beyond it are beyond most.
-UNKNOWN_CACHE = 64 << 20
-UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-def last_level_cache() -> int:
+def cache() -> int:
     """The bytes of the largest cache that the first core uses."""
-    sizes = [path.read_text().strip() for path in CACHES.glob("index*/size")]
-    return max((int(size[:-1]) * UNITS[size[-1]] for size in sizes if size[-1:] in UNITS), default=UNKNOWN_CACHE)
+    # Imported late, as all of kpool: every process that a run starts reads this file, one without TensorFlow too.
+    from kpool.kernels.caches import last_level_cache
+
+    return last_level_cache()
 
 
 def processor() -> str:
@@ -36,7 +34,7 @@ def cores() -> int:
 
 def facts(threads: int) -> dict[str, str]:
     """Everything that the figures depend on."""
-    import kpool  # Imported late: races need the cache's size only, and so does a process without TensorFlow.
+    import kpool
 
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
@@ -46,7 +44,7 @@ def facts(threads: int) -> dict[str, str]:
     except PackageNotFoundError:
         pytorch = "not installed"
     return {
-        "processor": f"{processor()}, {cores()} cores, last-level cache of {last_level_cache() >> 20} MiB",
+        "processor": f"{processor()}, {cores()} cores, last-level cache of {cache() >> 20} MiB",
         "system": f"{platform.platform()}, load average {os.getloadavg()[0]:.1f} before the run",
         "kpool.show_config()": "; ".join(shown.getvalue().splitlines()),
         "PyTorch": pytorch,

@@ -13,7 +13,7 @@ from kpool.kernels import driver, threads
 
 
 def show_config() -> None:
-    """Print the versions, the instruction set and the number of threads that kpool uses.
+    """Print the versions, the instruction set, the number of threads and the size of cache that kpool uses.
 
     The environment variable `KPOOL_SIMD` forces an instruction set, `tf.config.threading` sets the number of threads.
 
@@ -28,3 +28,4 @@ def show_config() -> None:
     )
     print(f"instruction set: {driver.level()}, of {', '.join(driver.LEVELS)}; KPOOL_SIMD forces another")
     print(f"threads per call: {threads.num_threads()}")
+    print(f"written past the cache: by calls that read and write more than {driver.cache_size() / 2**20:.0f} MiB")

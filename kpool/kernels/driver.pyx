@@ -5,6 +5,7 @@ from importlib import import_module
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t
 
+from kpool.kernels.caches import last_level_cache
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, any_overlap, ceil_div
 from kpool.kernels.table cimport ROWS_TOGETHER, WIDEST, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
@@ -12,15 +13,6 @@ from kpool.kernels.threads cimport Work, parallel_for
 
 cdef extern from *:
     """
-    #include <unistd.h>
-    /* Bytes; 32 MiB where the system does not say. */
-    static double kp_last_level_cache(void) {
-        long size = 0;
-    #if defined(_SC_LEVEL3_CACHE_SIZE)
-        size = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    #endif
-        return size > 0 ? (double) size : 33554432.0;
-    }
     /* How many of the instruction sets that were compiled this processor has; the least is always there. */
     #if defined(__x86_64__) && KPOOL_LEVELS > 1
     #if __GNUC__ >= 12 && !defined(__clang__)
@@ -43,7 +35,6 @@ cdef extern from *:
     static int64_t kp_detours;
     static inline void kp_note_detour(void) { __atomic_fetch_add(&kp_detours, 1, __ATOMIC_RELAXED); }
     """
-    double last_level_cache "kp_last_level_cache" () noexcept nogil
     int usable_levels "kp_usable_levels" () noexcept nogil
     int64_t detours_made "kp_detours"
     void note_detour "kp_note_detour" () noexcept nogil
@@ -58,7 +49,7 @@ LEVELS = ("baseline", "avx2", "avx512")[: usable_levels()]
 
 cdef const Kernels* kernels
 cdef str chosen
-cdef double cache_size = last_level_cache()
+cdef double size_of_cache = last_level_cache()
 
 
 def set_level(str level):
@@ -76,8 +67,13 @@ def set_level(str level):
 
 def set_cache_size(double size):
     """Take the last level of cache to have so many bytes; 0 for what the system says. For tests and measurements."""
-    global cache_size
-    cache_size = size if size > 0 else last_level_cache()
+    global size_of_cache
+    size_of_cache = size if size > 0 else last_level_cache()
+
+
+def cache_size():
+    """Bytes: what reads and writes more than this does not write through the cache."""
+    return size_of_cache
 
 
 def detours():
@@ -111,7 +107,7 @@ cdef double traffic(const Geometry* g, double width) noexcept nogil:
 
 
 cdef bint is_past_cache(const Geometry* g, Element element) noexcept nogil:
-    return traffic(g, element_size(element)) > cache_size
+    return traffic(g, element_size(element)) > size_of_cache
 
 
 cdef void run(Work work, const void* job, const Geometry* g, int64_t items, double cost) noexcept nogil:

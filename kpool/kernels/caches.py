@@ -1,0 +1,23 @@
+"""How large the processor's caches are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+# What Linux says of the caches that the first core uses.
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+# Bytes assumed where the system does not tell.
+UNKNOWN_CACHE = 32 << 20
+UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def last_level_cache(caches: Path = CACHES) -> int:
+    """The bytes of the largest cache that one core uses.
+
+    Not what sysconf says: some C libraries add up the caches of all of a processor's chips, of which a core uses one.
+    """
+    try:
+        sizes = [path.read_text().strip() for path in caches.glob("index*/size")]
+        return max(int(size[:-1]) * UNITS[size[-1]] for size in sizes) or UNKNOWN_CACHE
+    except (OSError, LookupError, ValueError):
+        return UNKNOWN_CACHE
