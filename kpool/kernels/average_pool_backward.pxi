@@ -1,6 +1,7 @@
 # The gradient of average pooling: each window's share goes to its elements, over the rows of windows first.
 #
-# Each element is written once, and adds up what the windows over it have to give in a fixed order.
+# Each element is written once, and adds up what the windows over it have to give in a fixed order. Where they do not
+# overlap rows are made once for all that are alike (average_pool_backward_apart.pxi).
 
 
 cdef inline void add_shares(RealVec x, Sum sums, double count_of_taps, Py_ssize_t count, bint first) noexcept nogil:
@@ -47,7 +48,7 @@ cdef void load_windows(
 
 
 cdef inline void spread(
-    Sum columns, Sum shares, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t lanes, bint alone,
+    Share columns, Share shares, Py_ssize_t windows, Py_ssize_t step, Py_ssize_t lanes, bint alone,
 ) noexcept nogil:
     """Add shares to one column of each window, `step` apart; or set them, where windows stand `alone`."""
     cdef Py_ssize_t o, j
@@ -59,7 +60,7 @@ cdef inline void spread(
 
 
 cdef inline void spread_singles(
-    Sum columns, Sum shares, Py_ssize_t windows, Py_ssize_t step, bint alone,
+    Share columns, Share shares, Py_ssize_t windows, Py_ssize_t step, bint alone,
 ) noexcept nogil:
     """The same for one channel."""
     cdef Py_ssize_t o
@@ -67,7 +68,7 @@ cdef inline void spread_singles(
         columns[o * step] = shares[o] if alone else columns[o * step] + shares[o]
 
 
-cdef inline void spread_pairs(Sum columns, Sum shares, Py_ssize_t windows) noexcept nogil:
+cdef inline void spread_pairs(Share columns, Share shares, Py_ssize_t windows) noexcept nogil:
     """For both columns of windows of two, for one channel."""
     cdef Py_ssize_t o
     for o in range(windows):
@@ -76,7 +77,7 @@ cdef inline void spread_pairs(Sum columns, Sum shares, Py_ssize_t windows) noexc
 
 
 cdef void spread_windows(
-    Sum columns, Sum shares, const Axis* axis, const Tile* tile, int64_t o, int64_t windows, bint alone,
+    Share columns, Share shares, const Axis* axis, const Tile* tile, int64_t o, int64_t windows, bint alone,
 ) noexcept nogil:
     """Hand the shares of some windows of a tile, from `o` on, that have the same taps, to its columns."""
     cdef int64_t first, last, k, to, at
@@ -86,19 +87,30 @@ cdef void spread_windows(
     to = (window_start(axis, o) - tile.begin) * tile.block
     shares += (o - tile.first) * tile.block
     if alone and tile.block == 1 and axis.stride == 2 and first == 0 and last == 1 and axis.dilation == 1:
-        spread_pairs[Sum](columns + to, shares, windows)
+        spread_pairs[Share](columns + to, shares, windows)
         return
     # From the last tap to the first, so that windows reach a column in ascending order.
     for k in range(last, first - 1, -1):
         at = to + k * axis.dilation * tile.block
         if tile.block == 1 and step == 1:
-            spread[Sum](columns + at, shares, 1, 0, windows, alone)
+            spread[Share](columns + at, shares, 1, 0, windows, alone)
         elif tile.block == 1 and step == 2:
-            spread_singles[Sum](columns + at, shares, windows, 2, alone)
+            spread_singles[Share](columns + at, shares, windows, 2, alone)
         elif tile.block == 1:
-            spread_singles[Sum](columns + at, shares, windows, step, alone)
+            spread_singles[Share](columns + at, shares, windows, step, alone)
         else:
-            spread[Sum](columns + at, shares, windows, step, tile.block, alone)
+            spread[Share](columns + at, shares, windows, step, tile.block, alone)
+
+
+cdef inline void spread_all(
+    Share columns, Share shares, const Axis* axis, const Tile* tile, bint alone,
+) noexcept nogil:
+    """The same for all windows of a tile."""
+    cdef int64_t o = tile.first, windows
+    while o <= tile.last:
+        windows = tile.whole_end - o if tile.whole_begin <= o < tile.whole_end else 1
+        spread_windows[Share](columns, shares, axis, tile, o, windows, alone)
+        o += windows
 
 
 cdef inline bint written_whole(const Geometry* g, const Tile* tile, bint alone) noexcept nogil:
@@ -118,7 +130,7 @@ cdef void sum_shares(
     """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t first = tile.first, last = tile.last, row, o, windows
+    cdef int64_t first = tile.first, last = tile.last, row
     cdef int64_t window[MAX_RANK]
     cdef bint started, alone = not overlaps(axis)
     if not written_whole(g, tile, alone):
@@ -140,11 +152,7 @@ cdef void sum_shares(
             window[0] += cover.step[0]
         if not started:
             zero_sums[Sum](shares, (tile.last - tile.first + 1) * tile.block)
-        o = tile.first
-        while o <= tile.last:
-            windows = tile.whole_end - o if tile.whole_begin <= o < tile.whole_end else 1
-            spread_windows[Sum](columns, shares, axis, tile, o, windows, alone)
-            o += windows
+        spread_all[Sum](columns, shares, axis, tile, alone)
         first = tile.last + 1
 
 
@@ -196,6 +204,8 @@ cdef void average_some_backward(
         average_rows_backward[RealVec, Sum](outputs, lines, job, begin, end)
     elif small:
         average_planes_backward[RealVec, Sum](outputs, lines, job, begin, end)
+    elif not any_overlap(&job.geometry):
+        average_apart_backward[RealVec, Sum](outputs, lines, job, begin, end)
     else:
         average_items_backward[RealVec, Sum](outputs, lines, job, begin, end)
 

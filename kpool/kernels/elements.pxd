@@ -110,6 +110,12 @@ ctypedef fused Sum:
     f32_r
     f64_r
 
+# What a window gives to each of its elements: a sum, or one that is rounded to 16 bits.
+ctypedef fused Share:
+    f32_r
+    f64_r
+    u16_r
+
 # Everything that can be added: the reals, and integers by their width, since they wrap around.
 ctypedef fused SumVec:
     f16_r

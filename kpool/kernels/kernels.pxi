@@ -7,7 +7,7 @@ from libc.stdint cimport (
 from libc.string cimport memcpy, memset
 
 from kpool.kernels.elements cimport (
-    Element, Index, Key, Moved, Number, RealVec, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float,
+    Element, Index, Key, Moved, Number, RealVec, Share, Sum, SumVec, Tap, Vec, WordVec, bf16_r, bfloat_from_float,
     element_size, f16_r, f32_r, f64_r, float_from_bfloat, float_from_half, half_from_float, half_order, i8_r, i16_r,
     i32_r, i64_r, kp_bfloat, kp_half, plain_f32_r, plain_f64_r, u8_r, u16_r, u32_r, u64_r,
 )
@@ -42,6 +42,7 @@ include "average_pool_groups.pxi"
 include "average_pool_short_rows.pxi"
 include "average_pool_rows.pxi"
 include "average_pool_backward.pxi"
+include "average_pool_backward_apart.pxi"
 include "average_pool_backward_planes.pxi"
 include "average_pool_backward_rows.pxi"
 include "move.pxi"

@@ -292,22 +292,28 @@ cdef inline void put_lanes(
         put(to + i * inner * width, <const char*> lanes + i * block * width, block * width, past_cache)
 
 
+cdef inline void narrow(Moved unused, u16_r halves, f32_r sums, Py_ssize_t count) noexcept nogil:
+    """Round sums to a half type, that of the first argument."""
+    cdef Py_ssize_t j
+    if Moved is f16_r:
+        halves_from_floats(halves, sums, count)
+    else:
+        for j in range(count):
+            halves[j] = bfloat_from_float(sums[j])
+
+
 cdef inline void put_line(
     Moved outputs, Moved line, int64_t columns, int64_t block, int64_t inner, bint past_cache,
 ) noexcept nogil:
     """Write a line, in which the half types stand as float32."""
     cdef uint16_t halves[LINE]
     cdef f32_r sums = <f32_r> line
-    cdef Py_ssize_t j, count
+    cdef Py_ssize_t count
     if Moved is f16_r or Moved is bf16_r:
         # A line of float32 can be twice as long as one of halves.
         while columns > 0:
             count = min(columns, LINE // block)
-            if Moved is f16_r:
-                halves_from_floats(halves, sums, count * block)
-            else:
-                for j in range(count * block):
-                    halves[j] = bfloat_from_float(sums[j])
+            narrow[Moved](NULL, halves, sums, count * block)
             put_lanes(<char*> outputs, halves, count, block, inner, 2, past_cache)
             outputs += count * inner
             sums += count * block
