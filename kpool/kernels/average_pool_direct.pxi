@@ -103,7 +103,7 @@ cdef void average_tile(
         window[2] = o
         divisor = divisor_of(job, window)
         at = (window_start(axis, o) + first * axis.dilation - tile.begin) * g.inner
-        # float16, where it comes as it is, is converted faster a row at a time.
+        # float16, where it comes as it is, is added faster a column at a time.
         in_one_pass = RealVec is not f16_r and g.inner > 1 and 1 <= last - first <= 2
         if in_one_pass and windows > 1 and few_channels(g):
             average_in_one_pass[RealVec, Sum](x + at, spare, rows, column, divisor, 1, 0, lanes_of_columns(g, windows),
@@ -144,7 +144,7 @@ cdef void average_directly(
     valid_taps(&g.axes[1], window[1], &first, &last)
     next_rows(&rows, &begun, g, window, first, last)
     x += (first_row(g, window) * g.axes[2].size + tile.begin) * g.inner + tile.channel
-    if RealVec is f16_r and tile.block == g.inner and width <= LINE and not sparse:
+    if RealVec is f16_r and g.inner < NARROW and tile.block == g.inner and width <= LINE and not sparse:
         for i in range(rows.count):
             fetch(x + rows.offsets[i], width * sizeof(x[0]))
             floats_from_halves(floats + i * LINE, x + rows.offsets[i], width)

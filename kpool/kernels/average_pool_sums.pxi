@@ -1,9 +1,5 @@
 # The loop that adds up listed elements, in float32 for all but float64.
 
-cdef enum:
-    WIDENED = 256       # halves that are converted at a time
-
-
 cdef inline void add_element(Sum total, RealVec x) noexcept nogil:
     if RealVec is f16_r:
         total[0] += float_from_half(x[0])
@@ -21,7 +17,7 @@ cdef inline void add(
 
     Called with literals from `step` on. `apart` adds up the elements first, and then adds that to the sums.
     """
-    cdef Py_ssize_t o, j
+    cdef Py_ssize_t o, j, done = 0
     cdef RealVec a = x + offsets[0], b = a, c = a, d = a
     cdef size_t ahead = read_ahead(windows, shift, (lanes - 1) * step + 1) * sizeof(x[0])
     # One element, which the compiler keeps in a register.
@@ -37,7 +33,15 @@ cdef inline void add(
         fetch(a, ahead)
         if sources > 3:
             fetch(d, ahead)
-        for j in range(lanes):
+        if RealVec is f16_r and step == 1:
+            if sources > 1:
+                fetch(b, ahead)
+            if sources > 2:
+                fetch(c, ahead)
+            done = vectors_of_halves_added(
+                <float*> sums, <const uint16_t*> a, <const uint16_t*> b, <const uint16_t*> c, <const uint16_t*> d,
+                sources, first, apart, lanes)
+        for j in range(done, lanes):
             total[0] = 0 if first or apart else sums[j]
             add_element[Sum, RealVec](total, a + j * step)
             if sources > 1:
@@ -82,32 +86,6 @@ cdef inline void add_stepping(
         add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, sources, False, False)
 
 
-cdef void add_halves(
-    f32_r sums, f16_r x, const int64_t* offsets, int sources, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t pitch, bint first, bint apart,
-) noexcept nogil:
-    """The same for float16 side by side, which is converted in pieces."""
-    cdef float floats[SOURCES * WIDENED]
-    cdef int64_t places[SOURCES]
-    cdef Py_ssize_t o, begin, count
-    cdef size_t ahead = read_ahead(windows, shift, lanes) * sizeof(x[0])
-    cdef int i
-    for i in range(sources):
-        places[i] = i * WIDENED
-    for o in range(windows):
-        for i in range(sources):
-            fetch(x + offsets[i], ahead)
-        begin = 0
-        while begin < lanes:
-            count = min(lanes - begin, <Py_ssize_t> WIDENED)
-            for i in range(sources):
-                floats_from_halves(floats + places[i], x + offsets[i] + begin, count)
-            add_stepping[f32_r, f32_r](sums + begin, floats, places, 1, 0, count, count, 1, sources, first, apart)
-            begin += count
-        sums += pitch
-        x += shift
-
-
 cdef void add_list(
     Sum sums, RealVec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
     Py_ssize_t pitch, Py_ssize_t step, bint apart,
@@ -119,9 +97,7 @@ cdef void add_list(
     cdef int i = 0, sources
     while i < list.count:
         sources = min(list.sources, list.count - i)
-        if RealVec is f16_r and step == 1:
-            add_halves(<f32_r> sums, x, list.offsets + i, sources, windows, shift, lanes, pitch, not started, apart)
-        elif step == 1:
+        if step == 1:
             add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, 1, sources, not started,
                                        apart)
         elif step == 2:
