@@ -67,6 +67,12 @@ cdef void average_in_one_pass(
     Py_ssize_t lanes, int64_t width,
 ) noexcept nogil:
     """Average some windows of the listed rows and of two or three columns."""
+    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, 1)
+    if cut > 0:
+        average_in_one_pass[RealVec, Sum](x, sums, rows, column, divisor, cut // PIECE, PIECE, PIECE, width)
+        x += cut
+        sums += cut
+        lanes -= cut
     if width == 2 and rows.count == 1:
         average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 1, 2)
     elif width == 2 and rows.count == 2:

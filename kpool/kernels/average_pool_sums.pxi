@@ -95,6 +95,12 @@ cdef void add_list(
     A window has some lanes, `step` elements apart; the next one begins `shift` elements further, and its sums `pitch`.
     """
     cdef int i = 0, sources
+    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, step)
+    if cut > 0:
+        add_list[Sum, RealVec](sums, x, list, started, cut // PIECE, PIECE, PIECE, PIECE, 1, apart)
+        sums += cut
+        x += cut
+        lanes -= cut
     while i < list.count:
         sources = min(list.sources, list.count - i)
         if step == 1:

@@ -194,10 +194,18 @@ cdef bint take_list(
 
     Not inline: what the compiler knows of restrict pointers it knows of a function's own arguments.
     """
+    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, step)
+    cdef bint enough = True
+    if cut > 0:
+        enough = take_list[Vec, Tap](best, taps, x, list, started, cut // PIECE, PIECE, PIECE, 1, keep)
+        best += cut
+        taps += cut
+        x += cut
+        lanes -= cut
     if keep and step == 1:
-        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, True)
+        return enough & take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, True)
     elif keep:
-        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, True)
+        return enough & take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, True)
     elif step == 1:
-        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, False)
-    return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, False)
+        return enough & take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, False)
+    return enough & take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, False)

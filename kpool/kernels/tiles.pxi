@@ -84,8 +84,17 @@ cdef inline Py_ssize_t read_ahead(Py_ssize_t windows, Py_ssize_t shift, Py_ssize
     return shift if shift <= 4 * span else 0
 
 
+cdef inline Py_ssize_t lanes_to_cut(Py_ssize_t windows, Py_ssize_t lanes, Py_ssize_t step) noexcept nogil:
+    """How many lanes of a single long window, side by side, to take in pieces, as windows of their own.
+
+    What is asked for ahead is spread over the loop then.
+    """
+    return lanes // PIECE * PIECE if windows == 1 and step == 1 and lanes >= 2 * PIECE else 0
+
+
 cdef enum:
     LINE = 2048         # elements of a line of columns, or of windows
+    PIECE = 64          # lanes
     SPARE = 64          # elements behind a line that may be written for nothing
     NARROW = 16         # channels in the narrowest block
     FEW_CHANNELS = 8    # below this many, a loop over the channels of one window is too short
