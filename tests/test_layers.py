@@ -211,6 +211,20 @@ def test_output_size_at_construction_and_at_call(rng):
     assert symbolic.shape == (None, 5, 5, 1)
 
 
+def test_unpooling_without_indices_says_how_to_call_it():
+    values, indices = MaxPooling2D(2, return_indices=True)(np.ones((1, 4, 4, 1), "float32"))
+    symbolic = keras.Input((2, 2, 1))
+    calls = [
+        lambda: MaxUnpooling2D(2)([values, indices]),
+        lambda: MaxUnpooling2D(2)(values),
+        lambda: MaxUnpooling2D(2)(symbolic),
+        lambda: MaxUnpooling2D(2)([symbolic, keras.Input((2, 2, 1), dtype="int32")]),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"`indices` must be the tensor.*`layer\(inputs, indices\)`"):
+            call()
+
+
 def test_half_inputs_of_a_float32_layer_are_cast_as_keras_casts_them():
     x = np.ones((1, 4, 4, 1), "float16")
     assert MaxPooling2D()(x).dtype == keras.layers.MaxPooling2D()(x).dtype

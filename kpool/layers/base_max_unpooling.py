@@ -17,13 +17,17 @@ class BaseMaxUnpooling(BaseWindowPooling):
         super().__init__(*args, **kwargs)
         self.output_size = None if output_size is None else fixed_output_size(output_size, self.window.rank)
         self.duplicates = check_duplicates(duplicates)
+        # What Keras says of a list, and of a missing argument, does not say what to do: both are left to `call`.
+        self.input_spec = None
 
-    def call(self, inputs: Any, indices: Any, output_size: Any = None) -> Any:
+    def call(self, inputs: Any, indices: Any = None, output_size: Any = None) -> Any:
+        check_given(indices)
         return max_unpool_tensors(inputs, indices, self.window, self._size(output_size), self.duplicates)
 
     def compute_output_spec(
-        self, inputs: keras.KerasTensor, indices: keras.KerasTensor, output_size: Any = None
+        self, inputs: keras.KerasTensor, indices: keras.KerasTensor | None = None, output_size: Any = None
     ) -> keras.KerasTensor:
+        check_given(indices)
         return max_unpool_spec(inputs, indices, self.window, self._size(output_size), self.cast_dtype(inputs))
 
     def compute_output_shape(self, inputs_shape: tuple[int | None, ...], indices_shape: Any = None) -> Any:
@@ -34,3 +38,11 @@ class BaseMaxUnpooling(BaseWindowPooling):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "output_size": self.output_size, "duplicates": self.duplicates}
+
+
+def check_given(indices: Any) -> None:
+    if indices is None:
+        raise ValueError(
+            "`indices` must be the tensor that max pooling returned beside its values: call the layer as "
+            "`layer(inputs, indices)`, not with a list. Received: indices=None"
+        )
