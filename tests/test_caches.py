@@ -6,29 +6,36 @@ from kpool.kernels import driver
 from kpool.kernels.caches import CACHES, UNKNOWN_CACHE, last_level_cache
 
 
-def describe(folder, *sizes):
+def describe(folder, caches):
     """Say of each cache how large it is, as Linux does."""
-    for number, size in enumerate(sizes):
+    (folder / "uevent").touch()
+    for number, (level, size) in enumerate(caches):
         (folder / f"index{number}").mkdir()
+        (folder / f"index{number}" / "level").write_text(level)
         (folder / f"index{number}" / "size").write_text(size)
     return folder
 
 
 @pytest.mark.parametrize(
-    ("sizes", "expected"),
+    ("caches", "expected"),
     [
-        (["48K\n", "32K\n", "1024K\n", "32768K\n"], 32 << 20),
-        (["32K\n", "2M\n"], 2 << 20),
-        (["1G\n", "512K\n"], 1 << 30),
+        ([("1\n", "48K\n"), ("1\n", "32K\n"), ("2\n", "1024K\n"), ("3\n", "32768K\n")], 32 << 20),
+        ([("3\n", "1G\n"), ("2\n", "2G\n")], 1 << 30),
+        ([("3\n", "8M\n"), ("4\n", "128M\n")], 128 << 20),
     ],
 )
-def test_the_largest_cache_counts(tmp_path, sizes, expected):
-    assert last_level_cache(describe(tmp_path, *sizes)) == expected
+def test_the_last_level_counts(tmp_path, caches, expected):
+    assert last_level_cache(describe(tmp_path, caches)) == expected
 
 
-@pytest.mark.parametrize("sizes", [[], [""], ["\n"], ["large\n"], ["K"], ["12"], ["32K\n", "12T\n"], ["0K\n"]])
-def test_what_is_not_understood_is_unknown(tmp_path, sizes):
-    assert last_level_cache(describe(tmp_path, *sizes)) == UNKNOWN_CACHE
+@pytest.mark.parametrize("size", ["", "\n", "large\n", "K", "12", "12T\n", "0K\n"])
+def test_what_is_not_understood_is_unknown(tmp_path, size):
+    assert last_level_cache(describe(tmp_path, [("1\n", "32K\n"), ("3\n", size)])) == UNKNOWN_CACHE
+
+
+@pytest.mark.parametrize("caches", [[], [("1\n", "32K\n"), ("2\n", "2M\n")], [("third\n", "32M\n")]])
+def test_a_hidden_last_level_is_unknown(tmp_path, caches):
+    assert last_level_cache(describe(tmp_path, caches)) == UNKNOWN_CACHE
 
 
 def test_a_system_that_says_nothing(tmp_path):
@@ -36,7 +43,8 @@ def test_a_system_that_says_nothing(tmp_path):
 
 
 def test_unreadable_sizes(tmp_path):
-    (tmp_path / "index0" / "size").mkdir(parents=True)
+    describe(tmp_path, [("3\n", "1M\n")])
+    (tmp_path / "index0" / "size").unlink()
     assert last_level_cache(tmp_path) == UNKNOWN_CACHE
 
 

@@ -219,6 +219,8 @@ def test_unpooling_without_indices_says_how_to_call_it():
         lambda: MaxUnpooling2D(2)(values),
         lambda: MaxUnpooling2D(2)(symbolic),
         lambda: MaxUnpooling2D(2)([symbolic, keras.Input((2, 2, 1), dtype="int32")]),
+        lambda: MaxUnpooling2D(2)([values, indices], indices),
+        lambda: MaxUnpooling2D(2)((symbolic, symbolic), keras.Input((2, 2, 1), dtype="int32")),
     ]
     for call in calls:
         with pytest.raises(ValueError, match=r"`indices` must be the tensor.*`layer\(inputs, indices\)`"):

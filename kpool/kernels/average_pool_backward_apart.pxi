@@ -47,6 +47,7 @@ cdef void average_apart_backward(
                 if cover.first[0] > cover.last[0] or cover.first[1] > cover.last[1]:
                     memset(columns, 0, (tile.end - tile.begin) * tile.block * sizeof(columns[0]))
                 else:
+                    # There may be no windows: then the last is in front of the first, and all columns get zero.
                     find_whole_windows_of_tile(&tile, axis)
                     load_windows[RealVec, Sum](gradients + row * g.inner, shares, job, &tile, window, True)
                     if RealVec is f16_r or RealVec is bf16_r:

@@ -12,12 +12,16 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def last_level_cache(caches: Path = CACHES) -> int:
-    """The bytes of the largest cache that one core uses.
+    """The bytes of the last-level cache that one core uses.
 
     Not what sysconf says: some C libraries add up the caches of all of a processor's chips, of which a core uses one.
+    Virtual machines may hide the third level and every processor here has one, so the second does not count.
     """
     try:
-        sizes = [path.read_text().strip() for path in caches.glob("index*/size")]
-        return max(int(size[:-1]) * UNITS[size[-1]] for size in sizes) or UNKNOWN_CACHE
+        levels = {
+            int((cache / "level").read_text()): (cache / "size").read_text().strip() for cache in caches.glob("index*")
+        }
+        sizes = [int(size[:-1]) * UNITS[size[-1]] for level, size in levels.items() if level >= 3]
+        return max(sizes) or UNKNOWN_CACHE
     except (OSError, LookupError, ValueError):
         return UNKNOWN_CACHE

@@ -110,7 +110,7 @@ ctypedef fused Sum:
     f32_r
     f64_r
 
-# What a window gives to each of its elements: a sum, or one that is rounded to 16 bits.
+# What a window gives to each of its elements: a sum, or one that is rounded to 16 bits, which is set and never added.
 ctypedef fused Share:
     f32_r
     f64_r

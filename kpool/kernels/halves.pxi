@@ -34,7 +34,7 @@ cdef extern from *:
 
     /* Adds the halves of one to four sources, in order, to sums of which there are none yet if it is the first time.
        `apart` adds up the halves before they are added to the sums. Called with literals but for the last argument. */
-    static inline Py_ssize_t kp_add_halves(
+    static inline __attribute__((always_inline)) Py_ssize_t kp_add_halves(
         float* sums, const uint16_t* a, const uint16_t* b, const uint16_t* c, const uint16_t* d, int sources, int first,
         int apart, Py_ssize_t count)
     {
@@ -58,6 +58,7 @@ cdef extern from *:
             _mm256_storeu_ps(sums + i, apart && !first ? _mm256_add_ps(_mm256_loadu_ps(sums + i), total) : total);
         }
     #endif
+    #undef KP_WIDE
         return i;
     }
     """

@@ -87,14 +87,14 @@ cdef inline Py_ssize_t read_ahead(Py_ssize_t windows, Py_ssize_t shift, Py_ssize
 cdef inline Py_ssize_t lanes_to_cut(Py_ssize_t windows, Py_ssize_t lanes, Py_ssize_t step) noexcept nogil:
     """How many lanes of a single long window, side by side, to take in pieces, as windows of their own.
 
-    What is asked for ahead is spread over the loop then.
+    What is asked for ahead, once per window, is spread over the loop then.
     """
     return lanes // PIECE * PIECE if windows == 1 and step == 1 and lanes >= 2 * PIECE else 0
 
 
 cdef enum:
     LINE = 2048         # elements of a line of columns, or of windows
-    PIECE = 64          # lanes
+    PIECE = 64          # lanes of a long loop between two requests for what lies ahead
     SPARE = 64          # elements behind a line that may be written for nothing
     NARROW = 16         # channels in the narrowest block
     FEW_CHANNELS = 8    # below this many, a loop over the channels of one window is too short
@@ -301,12 +301,12 @@ cdef inline void put_lanes(
         put(to + i * inner * width, <const char*> lanes + i * block * width, block * width, past_cache)
 
 
-cdef inline void narrow(Moved unused, u16_r halves, f32_r sums, Py_ssize_t count) noexcept nogil:
-    """Round sums to a half type, that of the first argument."""
+cdef inline void narrow(Moved kind, u16_r halves, f32_r sums, Py_ssize_t count) noexcept nogil:
+    """Round sums to a half type. `kind` is there for its type."""
     cdef Py_ssize_t j
     if Moved is f16_r:
         halves_from_floats(halves, sums, count)
-    else:
+    elif Moved is bf16_r:
         for j in range(count):
             halves[j] = bfloat_from_float(sums[j])
 

@@ -21,13 +21,13 @@ class BaseMaxUnpooling(BaseWindowPooling):
         self.input_spec = None
 
     def call(self, inputs: Any, indices: Any = None, output_size: Any = None) -> Any:
-        check_given(indices)
+        check_given(inputs, indices)
         return max_unpool_tensors(inputs, indices, self.window, self._size(output_size), self.duplicates)
 
     def compute_output_spec(
         self, inputs: keras.KerasTensor, indices: keras.KerasTensor | None = None, output_size: Any = None
     ) -> keras.KerasTensor:
-        check_given(indices)
+        check_given(inputs, indices)
         return max_unpool_spec(inputs, indices, self.window, self._size(output_size), self.cast_dtype(inputs))
 
     def compute_output_shape(self, inputs_shape: tuple[int | None, ...], indices_shape: Any = None) -> Any:
@@ -40,9 +40,9 @@ class BaseMaxUnpooling(BaseWindowPooling):
         return {**super().get_config(), "output_size": self.output_size, "duplicates": self.duplicates}
 
 
-def check_given(indices: Any) -> None:
-    if indices is None:
+def check_given(inputs: Any, indices: Any) -> None:
+    if indices is None or isinstance(inputs, list | tuple):
         raise ValueError(
             "`indices` must be the tensor that max pooling returned beside its values: call the layer as "
-            "`layer(inputs, indices)`, not with a list. Received: indices=None"
+            f"`layer(inputs, indices)`, not with a list. Received: inputs={inputs}, indices={indices}"
         )
