@@ -44,5 +44,6 @@ def check_given(inputs: Any, indices: Any) -> None:
     if indices is None or isinstance(inputs, list | tuple):
         raise ValueError(
             "`indices` must be the tensor that max pooling returned beside its values: call the layer as "
-            f"`layer(inputs, indices)`, not with a list. Received: inputs={inputs}, indices={indices}"
+            "`layer(inputs, indices)`, not with a list. "
+            f"Received: inputs of type {type(inputs).__name__}, indices of type {type(indices).__name__}"
         )
