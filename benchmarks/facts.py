@@ -12,12 +12,12 @@ from pathlib import Path
 PROCESSORS = Path("/proc/cpuinfo")
 
 
-def cache() -> int:
-    """The bytes of the largest cache that the first core uses."""
+def last_level_cache() -> int:
+    """The bytes that kpool, too, goes by."""
     # Imported late, as all of kpool: every process that a run starts reads this file, one without TensorFlow too.
-    from kpool.kernels.caches import last_level_cache
+    from kpool.kernels import caches
 
-    return last_level_cache()
+    return caches.last_level_cache()
 
 
 def processor() -> str:
@@ -44,7 +44,7 @@ def facts(threads: int) -> dict[str, str]:
     except PackageNotFoundError:
         pytorch = "not installed"
     return {
-        "processor": f"{processor()}, {cores()} cores, last-level cache of {cache() >> 20} MiB",
+        "processor": f"{processor()}, {cores()} cores, last-level cache of {last_level_cache() >> 20} MiB",
         "system": f"{platform.platform()}, load average {os.getloadavg()[0]:.1f} before the run",
         "kpool.show_config()": "; ".join(shown.getvalue().splitlines()),
         "PyTorch": pytorch,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from benchmarks.cases import DTYPES, GLOBAL, Case, Operation
-from benchmarks.facts import cache
+from benchmarks.facts import last_level_cache
 from benchmarks.results import Lane
 
 Race = list[Lane]
@@ -56,7 +56,7 @@ def beyond_cache(height: int, width: int, channels: int) -> tuple[int, int, int,
 
     The source of a copy of as many bytes is half of that, and no cache must hold it either.
     """
-    batch = 4 * cache() // (height * width * channels * FLOAT32) + 1
+    batch = 4 * last_level_cache() // (height * width * channels * FLOAT32) + 1
     return batch, height, width, channels
 
 

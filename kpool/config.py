@@ -28,4 +28,4 @@ def show_config() -> None:
     )
     print(f"instruction set: {driver.level()}, of {', '.join(driver.LEVELS)}; KPOOL_SIMD forces another")
     print(f"threads per call: {threads.num_threads()}")
-    print(f"written past the cache: by calls that read and write more than {driver.cache_size() / 2**20:.0f} MiB")
+    print(f"last-level cache of a core: {driver.cache_size() / 2**20:.0f} MiB")

@@ -119,4 +119,4 @@ def test_show_config_prints_versions_and_threads(capsys):
     assert printed.startswith(f"kpool {kpool.__version__}, tensorflow {tf.__version__}, keras ")
     assert f"numpy {np.__version__}" in printed
     assert "\nthreads per call: " in printed
-    assert f"more than {driver.cache_size() / 2**20:.0f} MiB" in printed
+    assert f"\nlast-level cache of a core: {driver.cache_size() / 2**20:.0f} MiB\n" in printed

@@ -15,7 +15,7 @@ def last_level_cache(caches: Path = CACHES) -> int:
     """The bytes of the last-level cache that one core uses.
 
     Not what sysconf says: some C libraries add up the caches of all of a processor's chips, of which a core uses one.
-    Virtual machines may hide the third level and every processor here has one, so the second does not count.
+    A virtual machine may hide the third level; what it does not say is assumed then, and not the size of the second.
     """
     try:
         levels = {
