@@ -380,3 +380,20 @@ def test_arguments_that_cannot_be(arguments, message):
     for x in (np.zeros((1, 4, 4, 1)), keras.KerasTensor((1, 4, 4, 1)), keras.KerasTensor((None, 4, None, 1))):
         with pytest.raises(ValueError, match=message):
             average_pool(x, **{"pool_size": 2, **arguments})
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("pool_size", "strides", "dilation"),
+    [((2, 2), (2, 2), (1, 1)), ((2, 3), (5, 4), (1, 1)), ((2, 2), (4, 3), (2, 2)), ((1, 2), (3, 2), (1, 1))],
+)
+def test_gradients_of_many_channels_are_those_of_each(dtype, pool_size, strides, dilation, rng):
+    """Where windows stand apart, with rows and columns between them that no window has."""
+    x = np.zeros((2, 13, 14, 20), numpy_dtype(dtype))
+    arguments = {"pool_size": pool_size, "strides": strides, "dilation_rate": dilation}
+    gradients = (6 * rng.integers(-9, 10, average_pool(x, **arguments).shape)).astype(numpy_dtype(dtype))
+    _, actual = value_and_gradient(x, gradients, **arguments)
+    parts = [slice(c, c + 1) for c in range(20)]
+    each = [value_and_gradient(x[..., c], gradients[..., c], **arguments)[1] for c in parts]
+    np.testing.assert_array_equal(actual, np.concatenate(each, axis=-1))
+    assert actual.any()
