@@ -385,13 +385,21 @@ def test_arguments_that_cannot_be(arguments, message):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
     ("pool_size", "strides", "dilation"),
-    [((2, 2), (2, 2), (1, 1)), ((2, 3), (5, 4), (1, 1)), ((2, 2), (4, 3), (2, 2)), ((1, 2), (3, 2), (1, 1))],
+    [
+        ((2, 2), (2, 2), (1, 1)),
+        ((2, 3), (5, 4), (1, 1)),
+        ((2, 2), (4, 3), (2, 2)),
+        ((1, 2), (3, 2), (1, 1)),
+        ((2, 2, 2), (2, 2, 2), (1, 1, 1)),
+        ((1, 2, 2), (3, 2, 4), (1, 1, 1)),
+        ((2, 2, 2), (5, 3, 2), (2, 1, 1)),
+    ],
 )
 def test_gradients_of_many_channels_are_those_of_each(dtype, pool_size, strides, dilation, rng):
-    """Where windows stand apart, with rows and columns between them that no window has."""
-    x = np.zeros((2, 13, 14, 20), numpy_dtype(dtype))
+    """Where windows stand apart, with slices, rows and columns between them that no window has."""
+    x = np.zeros((2, *(10, 13, 14)[-len(pool_size) :], 20), numpy_dtype(dtype))
     arguments = {"pool_size": pool_size, "strides": strides, "dilation_rate": dilation}
-    gradients = (6 * rng.integers(-9, 10, average_pool(x, **arguments).shape)).astype(numpy_dtype(dtype))
+    gradients = (24 * rng.integers(-9, 10, average_pool(x, **arguments).shape)).astype(numpy_dtype(dtype))
     _, actual = value_and_gradient(x, gradients, **arguments)
     parts = [slice(c, c + 1) for c in range(20)]
     each = [value_and_gradient(x[..., c], gradients[..., c], **arguments)[1] for c in parts]
