@@ -328,3 +328,22 @@ def test_sizes_without_an_order_are_refused(pool_size):
 def test_inputs_that_are_no_dense_numbers(inputs):
     with pytest.raises(ValueError, match="`inputs` must be "):
         max_pool(inputs, 2)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_every_half_against_others(dtype, rng):
+    """All 65,536 patterns of bits beside their neighbours, their own with the other sign, borders and some at random."""
+    bits = np.arange(65536, dtype="uint16")
+    infinity = 0x7C00 if dtype == "float16" else 0x7F80
+    borders = [0, 1, 0x7FFF, infinity, infinity + 1, infinity - 1]
+    borders += [border | 0x8000 for border in borders]
+    others = [bits - 1, bits, bits + 1, bits ^ 0x8000, rng.permutation(bits), *(np.full_like(bits, b) for b in borders)]
+    pairs = np.stack([np.stack([bits, other]) for other in others], axis=-1).astype("uint16")
+    pairs = np.concatenate([pairs, pairs[::-1]], axis=-1).view(numpy_dtype(dtype))
+    # NumPy warns of signalling NaNs.
+    with np.errstate(invalid="ignore"):
+        first, second = pairs.astype("float32")
+    stays = np.isnan(first) | (first >= second)
+    values, indices = max_pool(pairs.transpose(1, 0, 2), 2, return_indices=True)
+    same_bits(np.asarray(values)[:, 0].view("uint16"), np.where(stays, *pairs).view("uint16"))
+    same_bits(indices[:, 0], np.where(stays, 0, 1).astype("int32"))

@@ -4,12 +4,6 @@ cdef enum:
     RUNS = 4                # neighbouring runs of columns that make the next longer one
 
 
-cdef inline bint is_wide(const Axis* axis) noexcept nogil:
-    """Whether windows have so many columns and share so many that averages add them up by runs; a line holds some."""
-    return (not axis.adaptive and axis.pooled > 1 and axis.taps >= 4 * axis.stride and axis.taps >= 8
-            and axis.taps * axis.dilation <= WIDEST)
-
-
 cdef inline void add_columns(
     Sum columns, Sum sums, const TapList* taps, const Axis* axis, const Tile* tile, int64_t windows, bint started,
 ) noexcept nogil:

@@ -175,12 +175,16 @@ cdef inline int element_size(Element element) noexcept nogil:
     return 8
 
 
-cdef inline int16_t half_order(uint16_t bits, int16_t infinity) noexcept nogil:
-    """An integer that orders half precision floats: -0 equals +0, every NaN stands above +inf."""
-    cdef int16_t magnitude = <int16_t> (bits & 0x7FFF)
-    cdef int16_t sign = <int16_t> bits >> 15
-    cdef int16_t order = (magnitude ^ sign) - sign
-    return 0x7FFF if magnitude > infinity else order
+cdef inline int16_t half_order(uint16_t bits, uint16_t infinity) noexcept nogil:
+    """An integer that orders half precision floats: -inf is the least, -0 equals +0, every NaN stands above +inf.
+
+    Sums wrap around, which takes negative NaN to the other end; then all above the least NaN are made equal to it.
+    """
+    cdef int16_t nan = <int16_t> (2 * infinity + 0x8001)
+    cdef uint16_t negative = <uint16_t> (infinity - bits)
+    cdef uint16_t positive = <uint16_t> (bits + infinity + 0x8000)
+    cdef int16_t order = <int16_t> (negative if <int16_t> bits < 0 else positive)
+    return order if order < nan else nan
 
 
 cdef inline float float_from_half(uint16_t bits) noexcept nogil:

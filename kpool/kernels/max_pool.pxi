@@ -32,7 +32,7 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
         window[1] = item.h
         plane = x + item.plane * g.plane * g.inner
         while item.channel < item.channel_end:
-            first_tile(&tile, axis, item.channel, item.channel_end, False)
+            first_tile(&tile, axis, item.channel, item.channel_end, is_wide(axis))
             while enough and next_windows(&tile, axis):
                 results = (tile.last - tile.first + 1) * tile.block
                 if gathered + results > LINE or tile.block < g.inner:

@@ -15,7 +15,8 @@ cdef inline void join_rows(
         take = exceeds[Vec](lower + j, upper + j)
         best[j] = lower[j] if take else upper[j]
         if keep:
-            taps[j] = (lower_taps[j] if take else upper_taps[j]) - shift
+            # One of both by their bits: a choice lets compilers read in branches, of which no vector code is made.
+            taps[j] = (upper_taps[j] ^ ((upper_taps[j] ^ lower_taps[j]) & -<int> take)) - shift
 
 
 cdef void join(

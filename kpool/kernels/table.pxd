@@ -11,7 +11,7 @@ from kpool.kernels.threads cimport Work
 
 cdef enum:
     ROWS_TOGETHER = 8       # the most rows of windows in an item
-    WIDEST = 64             # the most columns of a window that are sure to fit into a line, with their padding
+    WIDEST = 1024           # the most columns of a window that are sure to fit into a line, with their padding
 
 # Pooling. Items are the rows of the pooled side, `rows` of a plane together: outer x depth x height x `blocks` of
 # channels.

@@ -48,6 +48,12 @@ cdef extern from *:
             __builtin_prefetch((const char*) from + 4096 + i, 0, 3);
     }
 
+    /* Asks for what lies a page further on than what is about to be written, before it is. */
+    static inline void kp_fetch_to_write(const void* to, size_t size) {
+        for (size_t i = 0; i < size; i += 64)
+            __builtin_prefetch((const char*) to + 4096 + i, 1, 3);
+    }
+
     /* Called with a literal for `size`, which makes a piece one load and one store. */
     static inline void kp_move_pieces(char* to, const char* from, size_t width, size_t size) {
         char piece[64];
@@ -73,6 +79,7 @@ cdef extern from *:
     void close_up "kp_close_up" (void* to, const void* source, Py_ssize_t count, size_t width,
                                  size_t pitch) noexcept nogil
     void fetch "kp_fetch" (const void* source, size_t size) noexcept nogil
+    void fetch_to_write "kp_fetch_to_write" (const void* to, size_t size) noexcept nogil
     void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
     void finish_puts "kp_finish_puts" () noexcept nogil
 
@@ -177,19 +184,29 @@ cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
     return (axis.taps - 1) * axis.dilation + 1
 
 
+cdef inline bint is_wide(const Axis* axis) noexcept nogil:
+    """Whether windows have so many columns and share so many that a line is to hold some of them, whatever the block.
+    """
+    return (not axis.adaptive and axis.pooled > 1 and axis.taps >= 4 * axis.stride and axis.taps >= 8
+            and axis.taps * axis.dilation <= WIDEST)
+
+
 cdef inline int64_t block_for(const Axis* axis, int64_t channels, bint whole) noexcept nogil:
     """Channels to take at a time: few where windows are wide and overlap, so that a line holds several of them.
 
-    With `whole`, no more than a line holds of one window and its padding, which is at most WIDEST columns wide; a line
-    holds the narrowest block of that.
+    With `whole`, few enough for a line to hold a window, with its padding, twice. It is at most WIDEST columns wide.
     """
-    cdef int64_t block = min(channels, <int64_t> LINE)
+    cdef int64_t block = NARROW
     cdef int64_t columns = reach_of(axis) if whole else min(axis.size, reach_of(axis))
+    if not overlaps(axis) and not whole:
+        return min(channels, <int64_t> LINE)
     if overlaps(axis):
         columns *= 4
-    elif not whole:
-        return block
-    return min(block, max(<int64_t> NARROW, LINE // columns // NARROW * NARROW))
+    if columns * NARROW <= LINE:
+        block = LINE // columns // NARROW * NARROW
+    while whole and block * 2 * reach_of(axis) > LINE:
+        block //= 2
+    return min(channels, block)
 
 
 cdef inline void first_tile(
@@ -295,6 +312,9 @@ cdef inline void put_lanes(
     """Write windows, or columns, of a tile to their row: `count` of them with `block` lanes of `width` bytes each."""
     cdef int64_t i
     if block == inner:
+        # Loops over narrow elements make a line of the cache so slowly that the stores to it wait for it one by one.
+        if width < 4 and not past_cache:
+            fetch_to_write(to, count * inner * width)
         put(to, lanes, count * inner * width, past_cache)
         return
     for i in range(count):
