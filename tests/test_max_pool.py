@@ -332,7 +332,7 @@ def test_inputs_that_are_no_dense_numbers(inputs):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_every_half_against_others(dtype, rng):
-    """All 65,536 patterns of bits beside their neighbours, their own with the other sign, borders and some at random."""
+    """All 65,536 patterns of bits beside neighbours, their own with the other sign, borders and some at random."""
     bits = np.arange(65536, dtype="uint16")
     infinity = 0x7C00 if dtype == "float16" else 0x7F80
     borders = [0, 1, 0x7FFF, infinity, infinity + 1, infinity - 1]
