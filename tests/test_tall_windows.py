@@ -22,11 +22,14 @@ CASES = {
     "one column": ((23, 5), (16, 1), (1, 1), [(5, 15), (0, 0)]),
     "all columns": ((20, 6), (9, 6), (1, 1), [(0, 0), (0, 0)]),
     "so wide that a line holds few channels": ((12, 80), (8, 70), (1, 1), [(0, 0), (40, 10)]),
-    "so wide that it holds four": ((9, 150), (8, 140), (1, 1), [(0, 0), (60, 60)]),
+    "so wide that it holds four": ((11, 150), (8, 140), (1, 1), [(0, 0), (60, 60)]),
     "so wide that it holds one": ((1, 600), (1, 1000), (1, 3), "same"),
     "lines filled to the last element": ((1, 1030), (1, 1024), (1, 64), [(0, 0), (500, 900)]),
-    "as wide as it is sure to hold": ((9, 1030), (8, 1024), (1, 1), [(0, 0), (3, 3)]),
-    "wider than it is sure to hold": ((9, 1030), (8, 1025), (1, 1), [(0, 0), (3, 3)]),
+    "as wide as it is sure to hold": ((11, 1030), (8, 1024), (1, 1), [(0, 0), (3, 3)]),
+    "wider than it is sure to hold": ((11, 1030), (8, 1025), (1, 1), [(0, 0), (3, 3)]),
+    "wide, with little in common": ((12, 210), (8, 100), (1, 50), [(0, 0), (0, 0)]),
+    "wide, with nothing in common": ((12, 210), (8, 100), (1, 101), [(0, 0), (0, 0)]),
+    "much wider than the input": ((12, 9), (8, 100), (1, 1), "same"),
     "wider than the input with its padding": ((3, 2), (1, 64), (1, 1), "same"),
     "both, beside many planes": ((16, 2), (9, 9), (1, 1), "same"),
     "slices of one row": ((3, 12, 10), (1, 8, 8), (1, 1, 1), [(0, 0), (4, 4), (0, 0)]),
@@ -85,7 +88,7 @@ def test_averages_of_exact_sums(case, channels, rng):
 def test_averages_have_the_same_bits_in_both_layouts_and_however_work_is_cut(case, rng):
     _, arguments = layers(case)
     spatial = CASES[case][0]
-    # So many planes that channels are not cut into blocks, and one, of which they are.
+    # So many planes, but for the largest, that channels are not cut into blocks, and one, of which they are.
     x = rng.normal(size=(min(65, 40_000 // prod(spatial)), *spatial, 130)).astype("float32")
     expected = kpool.ops.average_pool(x, *arguments)
     same_bits(kpool.ops.average_pool(x[-1:], *arguments), expected[-1:])

@@ -8,7 +8,9 @@ from libc.stdint cimport int64_t
 from kpool.kernels.caches import last_level_cache
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, any_overlap, ceil_div
-from kpool.kernels.table cimport ROWS_TOGETHER, WIDEST, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place
+from kpool.kernels.table cimport (
+    LESS_WIDE, ROWS_TOGETHER, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place, is_wide, reach_of,
+)
 from kpool.kernels.threads cimport Work, parallel_for
 
 cdef extern from *:
@@ -126,7 +128,10 @@ cdef int64_t rows_together(const Geometry* g) noexcept nogil:
     """How many rows of windows to take together, where windows are tall and share most of their rows."""
     cdef const Axis* axis = &g.axes[1]
     cdef int64_t rows = min(<int64_t> ROWS_TOGETHER, min(axis.pooled, axis.taps // (2 * axis.stride)))
-    if g.axes[0].taps > 1 or axis.adaptive or axis.dilation > 1 or g.axes[2].taps * g.axes[2].dilation > WIDEST:
+    if g.axes[0].taps > 1 or axis.adaptive or axis.dilation > 1:
+        return 1
+    # Groups need lines that hold a window.
+    if reach_of(&g.axes[2]) > LESS_WIDE and not is_wide(&g.axes[2]):
         return 1
     return rows if rows >= FEWEST_TOGETHER else 1
 

@@ -15,7 +15,7 @@ cdef inline void join_rows(
         take = exceeds[Vec](lower + j, upper + j)
         best[j] = lower[j] if take else upper[j]
         if keep:
-            # One of both by their bits: a choice lets compilers read in branches, of which no vector code is made.
+            # Chosen by bits, since compilers make a branch of a choice between two reads, and then no vector code.
             taps[j] = (upper_taps[j] ^ ((upper_taps[j] ^ lower_taps[j]) & -<int> take)) - shift
 
 

@@ -6,12 +6,14 @@ checked every size against the geometry.
 from libc.stdint cimport int64_t, uint8_t
 
 from kpool.kernels.elements cimport Element
-from kpool.kernels.geometry cimport Geometry
+from kpool.kernels.geometry cimport Axis, Geometry
 from kpool.kernels.threads cimport Work
 
 cdef enum:
     ROWS_TOGETHER = 8       # the most rows of windows in an item
-    WIDEST = 1024           # the most columns of a window that are sure to fit into a line, with their padding
+    LINE = 2048             # elements of a line of columns, or of windows
+    WIDEST = LINE // 2      # columns of a window that a line holds twice, of one channel
+    LESS_WIDE = 64          # columns of a window that a line holds twice, of as many channels as there are in a vector
 
 # Pooling. Items are the rows of the pooled side, `rows` of a plane together: outer x depth x height x `blocks` of
 # channels.
@@ -88,3 +90,21 @@ cdef struct Kernels:
     Work scatter_sum
     Work gather
     Work gather_last
+
+
+cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
+    """Columns from the first tap of a window to the last, of the largest if they differ."""
+    return (axis.taps - 1) * axis.dilation + 1
+
+
+cdef inline bint is_wide(const Axis* axis) noexcept nogil:
+    """Whether windows have many columns and share most of them, so that they are made from a line of columns together.
+
+    If few channels fit into a line beside such a window, only where that saves more than they cost.
+    """
+    if axis.adaptive or axis.pooled == 1 or axis.taps < 4 * axis.stride or axis.taps < 8:
+        return False
+    if axis.taps * axis.dilation <= LESS_WIDE:
+        return True
+    return (axis.dilation == 1 and axis.taps <= WIDEST and axis.taps >= 16 * axis.stride
+            and axis.taps <= 2 * axis.size)

@@ -48,12 +48,6 @@ cdef extern from *:
             __builtin_prefetch((const char*) from + 4096 + i, 0, 3);
     }
 
-    /* Asks for what lies a page further on than what is about to be written, before it is. */
-    static inline void kp_fetch_to_write(const void* to, size_t size) {
-        for (size_t i = 0; i < size; i += 64)
-            __builtin_prefetch((const char*) to + 4096 + i, 1, 3);
-    }
-
     /* Called with a literal for `size`, which makes a piece one load and one store. */
     static inline void kp_move_pieces(char* to, const char* from, size_t width, size_t size) {
         char piece[64];
@@ -79,7 +73,6 @@ cdef extern from *:
     void close_up "kp_close_up" (void* to, const void* source, Py_ssize_t count, size_t width,
                                  size_t pitch) noexcept nogil
     void fetch "kp_fetch" (const void* source, size_t size) noexcept nogil
-    void fetch_to_write "kp_fetch_to_write" (const void* to, size_t size) noexcept nogil
     void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
     void finish_puts "kp_finish_puts" () noexcept nogil
 
@@ -100,10 +93,9 @@ cdef inline Py_ssize_t lanes_to_cut(Py_ssize_t windows, Py_ssize_t lanes, Py_ssi
 
 
 cdef enum:
-    LINE = 2048         # elements of a line of columns, or of windows
     PIECE = 64          # lanes of a long loop between two requests for what lies ahead
     SPARE = 64          # elements behind a line that may be written for nothing
-    NARROW = 16         # channels in the narrowest block
+    NARROW = 16         # channels in the narrowest block, but for wide windows
     FEW_CHANNELS = 8    # below this many, a loop over the channels of one window is too short
 
 # What an item of a job covers: the channels [channel, channel_end) of row (d, h) of a plane; `row` counts through all
@@ -179,22 +171,10 @@ cdef inline int64_t first_row(const Geometry* g, const int64_t* window) noexcept
     return window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
 
 
-cdef inline int64_t reach_of(const Axis* axis) noexcept nogil:
-    """Columns from the first tap of a window to the last, of the largest if they differ."""
-    return (axis.taps - 1) * axis.dilation + 1
-
-
-cdef inline bint is_wide(const Axis* axis) noexcept nogil:
-    """Whether windows have so many columns and share so many that a line is to hold some of them, whatever the block.
-    """
-    return (not axis.adaptive and axis.pooled > 1 and axis.taps >= 4 * axis.stride and axis.taps >= 8
-            and axis.taps * axis.dilation <= WIDEST)
-
-
 cdef inline int64_t block_for(const Axis* axis, int64_t channels, bint whole) noexcept nogil:
-    """Channels to take at a time: few where windows are wide and overlap, so that a line holds several of them.
+    """Channels to take at a time: few where windows overlap, so that a line holds several of them.
 
-    With `whole`, few enough for a line to hold a window, with its padding, twice. It is at most WIDEST columns wide.
+    With `whole`, a line holds a window with its padding, and a wide window twice.
     """
     cdef int64_t block = NARROW
     cdef int64_t columns = reach_of(axis) if whole else min(axis.size, reach_of(axis))
@@ -204,7 +184,7 @@ cdef inline int64_t block_for(const Axis* axis, int64_t channels, bint whole) no
         columns *= 4
     if columns * NARROW <= LINE:
         block = LINE // columns // NARROW * NARROW
-    while whole and block * 2 * reach_of(axis) > LINE:
+    while whole and is_wide(axis) and block * 2 * reach_of(axis) > LINE:
         block //= 2
     return min(channels, block)
 
@@ -312,9 +292,9 @@ cdef inline void put_lanes(
     """Write windows, or columns, of a tile to their row: `count` of them with `block` lanes of `width` bytes each."""
     cdef int64_t i
     if block == inner:
-        # Loops over narrow elements make a line of the cache so slowly that the stores to it wait for it one by one.
+        # What is next to be written is asked for as what is read is. Wider elements gain nothing by it.
         if width < 4 and not past_cache:
-            fetch_to_write(to, count * inner * width)
+            fetch(to, count * inner * width)
         put(to, lanes, count * inner * width, past_cache)
         return
     for i in range(count):
