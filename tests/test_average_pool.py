@@ -34,6 +34,11 @@ WINDOWS = [
     ((9, 7), (3, 2), (1, 2), [(2, 1), (0, 1)], (2, 1), False),
     ((4, 5, 6), (2, 3, 2), (2, 1, 3), [(1, 0), (0, 2), (1, 1)], (1, 1, 1), True),
     ((5, 4, 7), (3, 2, 3), (1, 2, 2), "same", (2, 1, 1), False),
+    # All whole, where the windows over an element are not those that come next; one window that has columns between its
+    # own, alone and as wide as its strides.
+    ((9, 10), (2, 2), (1, 1), None, (2, 2), False),
+    ((2, 300, 4), (2, 2, 2), (2, 2, 2), None, (1, 1, 2), False),
+    ((4, 3), (1, 3), (1, 3), [(0, 0), (0, 2)], (1, 2), False),
 ]
 
 
