@@ -16,7 +16,7 @@ from kpool.kernels.geometry cimport (
     tap_on, valid_taps, window_start, windows_on,
 )
 from kpool.kernels.table cimport (
-    LINE, ROWS_TOGETHER, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place, is_wide, reach_of,
+    LINE, NARROW, ROWS_TOGETHER, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place, is_wide, reach_of,
 )
 
 include "halves.pxi"

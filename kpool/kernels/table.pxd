@@ -12,8 +12,9 @@ from kpool.kernels.threads cimport Work
 cdef enum:
     ROWS_TOGETHER = 8       # the most rows of windows in an item
     LINE = 2048             # elements of a line of columns, or of windows
+    NARROW = 16             # channels in the narrowest block, but for very wide windows
     WIDEST = LINE // 2      # columns of a window that a line holds twice, of one channel
-    LESS_WIDE = 64          # columns of a window that a line holds twice, of as many channels as there are in a vector
+    LESS_WIDE = WIDEST // NARROW    # the same, of the narrowest block
 
 # Pooling. Items are the rows of the pooled side, `rows` of a plane together: outer x depth x height x `blocks` of
 # channels.

@@ -95,7 +95,6 @@ cdef inline Py_ssize_t lanes_to_cut(Py_ssize_t windows, Py_ssize_t lanes, Py_ssi
 cdef enum:
     PIECE = 64          # lanes of a long loop between two requests for what lies ahead
     SPARE = 64          # elements behind a line that may be written for nothing
-    NARROW = 16         # channels in the narrowest block, but for wide windows
     FEW_CHANNELS = 8    # below this many, a loop over the channels of one window is too short
 
 # What an item of a job covers: the channels [channel, channel_end) of row (d, h) of a plane; `row` counts through all
