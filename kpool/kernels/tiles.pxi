@@ -34,6 +34,27 @@ cdef extern from *:
         memcpy(to, from, size);
     }
 
+    /* Called with a literal for `size`, which makes a block few loads and stores. */
+    static inline void kp_put_blocks_of(char* to, const char* from, Py_ssize_t count, size_t size, size_t pitch) {
+        for (Py_ssize_t i = 0; i < count; i++)
+            memcpy(to + i * pitch, from + i * size, size);
+    }
+
+    /* Copies blocks of some bytes to where they stand `pitch` bytes apart. */
+    static inline void kp_put_blocks(
+        void* to, const void* from, Py_ssize_t count, size_t size, size_t pitch, int past_cache)
+    {
+        if (size == 16)
+            kp_put_blocks_of((char*) to, (const char*) from, count, 16, pitch);
+        else if (size == 32)
+            kp_put_blocks_of((char*) to, (const char*) from, count, 32, pitch);
+        else if (size == 64)
+            kp_put_blocks_of((char*) to, (const char*) from, count, 64, pitch);
+        else
+            for (Py_ssize_t i = 0; i < count; i++)
+                kp_put((char*) to + i * pitch, (const char*) from + i * size, size, past_cache);
+    }
+
     /* Makes what was put past the cache visible to other threads before anything that follows. */
     static inline void kp_finish_puts(void) {
     #if defined(__SSE2__)
@@ -74,6 +95,8 @@ cdef extern from *:
                                  size_t pitch) noexcept nogil
     void fetch "kp_fetch" (const void* source, size_t size) noexcept nogil
     void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
+    void put_blocks "kp_put_blocks" (void* to, const void* source, Py_ssize_t count, size_t size, size_t pitch,
+                                     bint past_cache) noexcept nogil
     void finish_puts "kp_finish_puts" () noexcept nogil
 
 
@@ -289,15 +312,13 @@ cdef inline void put_lanes(
     char* to, const void* lanes, int64_t count, int64_t block, int64_t inner, size_t width, bint past_cache,
 ) noexcept nogil:
     """Write windows, or columns, of a tile to their row: `count` of them with `block` lanes of `width` bytes each."""
-    cdef int64_t i
     if block == inner:
         # What is next to be written is asked for as what is read is. Wider elements gain nothing by it.
         if width < 4 and not past_cache:
             fetch(to, count * inner * width)
         put(to, lanes, count * inner * width, past_cache)
         return
-    for i in range(count):
-        put(to + i * inner * width, <const char*> lanes + i * block * width, block * width, past_cache)
+    put_blocks(to, lanes, count, block * width, inner * width, past_cache)
 
 
 cdef inline void narrow(Moved kind, u16_r halves, f32_r sums, Py_ssize_t count) noexcept nogil:
