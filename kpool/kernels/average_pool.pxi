@@ -7,15 +7,22 @@
 # Rows of one channel go several at a time (average_pool_rows.pxi), or are gathered if they are short.
 
 
-cdef inline double divisor_of(const AveragePool* job, const int64_t* window) noexcept nogil:
-    """What the sum over a window is divided by."""
-    cdef double count = 1
-    cdef int i
+cdef inline double rows_counted(const AveragePool* job, const int64_t* window) noexcept nogil:
+    """How many rows of a window there are to divide by."""
+    return (<double> count_taps(&job.geometry.axes[0], window[0], job.count_include_pad)
+            * <double> count_taps(&job.geometry.axes[1], window[1], job.count_include_pad))
+
+
+cdef inline double divisor_in_row(const AveragePool* job, double rows, int64_t o) noexcept nogil:
+    """What the sum over window `o` of a row of windows is divided by, which have so many rows."""
     if job.divisor_override > 0:
         return <double> job.divisor_override
-    for i in range(MAX_RANK):
-        count *= <double> count_taps(&job.geometry.axes[i], window[i], job.count_include_pad)
-    return count
+    return rows * <double> count_taps(&job.geometry.axes[2], o, job.count_include_pad)
+
+
+cdef inline double divisor_of(const AveragePool* job, const int64_t* window) noexcept nogil:
+    """What the sum over a window is divided by."""
+    return divisor_in_row(job, rows_counted(job, window), window[2])
 
 
 cdef inline int64_t alike_until(const AveragePool* job, int64_t o, int64_t end) noexcept nogil:
@@ -40,15 +47,15 @@ cdef inline void divide_by(Sum sums, double divisor, Py_ssize_t count) noexcept 
         divide_one[Sum](sums + j, divisor)
 
 
-cdef inline void divide(Sum sums, const AveragePool* job, const Tile* tile, int64_t* window) noexcept nogil:
-    """From the sums of a tile's windows to their averages."""
-    cdef int64_t end
-    window[2] = tile.first
-    while window[2] <= tile.last:
-        end = alike_until(job, window[2], tile.last + 1)
-        divide_by[Sum](sums, divisor_of(job, window), (end - window[2]) * tile.block)
-        sums += (end - window[2]) * tile.block
-        window[2] = end
+cdef inline void divide(Sum sums, const AveragePool* job, const Tile* tile, const int64_t* window) noexcept nogil:
+    """From the sums of a tile's windows, in the row that `window` names, to their averages."""
+    cdef double rows = rows_counted(job, window)
+    cdef int64_t o = tile.first, end
+    while o <= tile.last:
+        end = alike_until(job, o, tile.last + 1)
+        divide_by[Sum](sums, divisor_in_row(job, rows, o), (end - o) * tile.block)
+        sums += (end - o) * tile.block
+        o = end
 
 
 cdef inline bint next_rows(
