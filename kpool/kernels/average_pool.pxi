@@ -94,7 +94,7 @@ cdef void sum_rows(
         lanes *= width
         width = 1
     while next_rows(&rows, &k, g, window, first_h, last_h):
-        add_list[Sum, RealVec](columns, x, &rows, started, width, max(lanes, g.inner), lanes, lanes, 1,
+        add_list[Sum, RealVec](columns, x, &rows, started, width, max(lanes, g.inner), lanes, lanes, lanes, 1,
                                False)
         started = True
 

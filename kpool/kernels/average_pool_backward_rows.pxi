@@ -41,7 +41,7 @@ cdef void add_windows(
         o += step
         if list.count == LISTED or o > last:
             end_list(&list)
-            add_list[Sum, Sum](sums, shares, &list, started, times, shift, lanes, pitch, 1, False)
+            add_list[Sum, Sum](sums, shares, &list, started, times, shift, lanes, pitch, 0, 1, False)
             started = True
             list.count = 0
     if not started:

@@ -67,7 +67,7 @@ cdef void average_in_one_pass(
     Py_ssize_t lanes, int64_t width,
 ) noexcept nogil:
     """Average some windows of the listed rows and of two or three columns."""
-    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, 1)
+    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, 1, lanes)
     if cut > 0:
         average_in_one_pass[RealVec, Sum](x, sums, rows, column, divisor, cut // PIECE, PIECE, PIECE, width)
         x += cut
@@ -123,10 +123,11 @@ cdef void average_tile(
                 if g.inner == 1 and windows > 1:
                     lanes = lanes_for(windows, axis.stride, SPARE // <int> sizeof(x[0]),
                                       x_end - (x + at + rows.offsets[rows.count - 1]))
-                    add_list[Sum, RealVec](sums, x + at, rows, k > 0, 1, 0, lanes, 0, axis.stride, True)
+                    add_list[Sum, RealVec](sums, x + at, rows, k > 0, 1, 0, lanes, 0,
+                                           (lanes - 1) * axis.stride + 1, axis.stride, True)
                 else:
                     add_list[Sum, RealVec](sums, x + at, rows, k > 0, windows, axis.stride * g.inner, tile.block,
-                                           tile.block, 1, True)
+                                           tile.block, read_ahead(windows, axis.stride * g.inner, tile.block), 1, True)
                 at += column
             divide_by[Sum](sums, divisor, windows * tile.block)
         sums += windows * tile.block

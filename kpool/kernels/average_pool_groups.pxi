@@ -61,7 +61,7 @@ cdef void average_groups(RealVec outputs, Sum sums, const AveragePool* job, int6
                     halves.count += 1
                     end_list(&halves)
                     add_list[Sum, Sum](columns + room_for_padding(axis, &tile), above, &halves, False, 1, 0,
-                                       (tile.end - tile.begin) * tile.block, 0, 1, False)
+                                       (tile.end - tile.begin) * tile.block, 0, 0, 1, False)
                     sum_windows[Sum](columns, columns + LINE, sums, axis, &tile, False)
                     window[1] = group.first + i
                     divide[Sum](sums, job, &tile, window)

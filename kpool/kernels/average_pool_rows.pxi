@@ -32,7 +32,8 @@ cdef void sum_columns_of_rows(
         taps.count += 1
         if taps.count == LISTED or k == axis.taps - 1:
             end_list(&taps)
-            add_list[Sum, Sum](sums, columns, &taps, k >= LISTED, rows, width, lanes, axis.pooled, axis.stride, False)
+            add_list[Sum, Sum](sums, columns, &taps, k >= LISTED, rows, width, lanes, axis.pooled, 0, axis.stride,
+                               False)
             taps.count = 0
 
 
@@ -64,7 +65,8 @@ cdef void average_rows(RealVec outputs, Sum sums, const AveragePool* job, int64_
             lanes = width
             if x_end - (first + list.offsets[list.count - 1] + (rows - 1) * shift) < width:
                 lanes = axis.size
-            add_list[Sum, RealVec](columns, first, &list, started, rows, shift, lanes, width, 1, False)
+            add_list[Sum, RealVec](columns, first, &list, started, rows, shift, lanes, width,
+                                   read_ahead(rows, shift, lanes), 1, False)
             started = True
         sum_columns_of_rows[Sum](columns, sums, axis, rows, width)
         divide_by[Sum](sums, divisor, rows * axis.pooled)

@@ -10,11 +10,11 @@ cdef inline void add_columns(
     """Add listed columns to some windows, which follow each other evenly."""
     cdef int64_t step = axis.stride * tile.block
     if axis.stride == 1:
-        add_list[Sum, Sum](sums, columns, taps, started, 1, 0, windows * tile.block, 0, 1, False)
+        add_list[Sum, Sum](sums, columns, taps, started, 1, 0, windows * tile.block, 0, 0, 1, False)
     elif tile.block == 1:
-        add_list[Sum, Sum](sums, columns, taps, started, 1, 0, windows, 0, step, False)
+        add_list[Sum, Sum](sums, columns, taps, started, 1, 0, windows, 0, 0, step, False)
     else:
-        add_list[Sum, Sum](sums, columns, taps, started, windows, step, tile.block, tile.block, 1, False)
+        add_list[Sum, Sum](sums, columns, taps, started, windows, step, tile.block, tile.block, 0, 1, False)
 
 
 cdef void sum_wide_columns(Sum line, Sum spare, Sum sums, const Axis* axis, const Tile* tile) noexcept nogil:
@@ -48,7 +48,7 @@ cdef void sum_wide_columns(Sum line, Sum spare, Sum sums, const Axis* axis, cons
             taps.offsets[i] = i * step
         end_list(&taps)
         count -= (RUNS - 1) * step
-        add_list[Sum, Sum](spare, line, &taps, False, 1, 0, count, 0, 1, False)
+        add_list[Sum, Sum](spare, line, &taps, False, 1, 0, count, 0, 0, 1, False)
         reach *= RUNS
         swap, line, spare = line, spare, line
 

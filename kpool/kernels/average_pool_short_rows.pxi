@@ -27,7 +27,7 @@ cdef void average_short_rows(
         for k in range(g.axes[2].taps):
             gather_lanes[RealVec](elements, x + batch.origin + k * g.axes[2].dilation * g.inner, rows.offsets,
                                   rows.count, lanes.origins + batch.lane, batch.count)
-            add_list[Sum, RealVec](sums, elements, &gathered, k > 0, 1, 0, batch.count, 0, 1, True)
+            add_list[Sum, RealVec](sums, elements, &gathered, k > 0, 1, 0, batch.count, 0, 0, 1, True)
         divide_by[Sum](sums, divisor, batch.count)
         put_line[RealVec](outputs + begin * lanes.per_row, <RealVec> sums, batch.count // g.inner, g.inner, g.inner,
                           job.past_cache)

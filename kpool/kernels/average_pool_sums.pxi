@@ -11,15 +11,16 @@ cdef inline void add_element(Sum total, RealVec x) noexcept nogil:
 
 cdef inline void add(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t pitch, Py_ssize_t step, int sources, bint first, bint apart,
+    Py_ssize_t pitch, Py_ssize_t ahead, Py_ssize_t step, int sources, bint first, bint apart,
 ) noexcept nogil:
     """Add one to four elements, in the order listed, to the sums of some windows, which stand `pitch` apart.
 
-    Called with literals from `step` on. `apart` adds up the elements first, and then adds that to the sums.
+    Called with literals from `step` on. `apart` adds up the elements first, and then adds that to the sums. So many
+    elements are asked for `ahead` per window.
     """
     cdef Py_ssize_t o, j, done = 0
     cdef RealVec a = x + offsets[0], b = a, c = a, d = a
-    cdef size_t ahead = read_ahead(windows, shift, (lanes - 1) * step + 1) * sizeof(x[0])
+    cdef size_t bytes_ahead = ahead * sizeof(x[0])
     # One element, which the compiler keeps in a register.
     cdef double room[1]
     cdef Sum total = <Sum> room
@@ -30,14 +31,14 @@ cdef inline void add(
     if sources > 3:
         d = x + offsets[3]
     for o in range(windows):
-        fetch(a, ahead)
+        fetch(a, bytes_ahead)
         if sources > 3:
-            fetch(d, ahead)
+            fetch(d, bytes_ahead)
         if RealVec is f16_r and step == 1:
             if sources > 1:
-                fetch(b, ahead)
+                fetch(b, bytes_ahead)
             if sources > 2:
-                fetch(c, ahead)
+                fetch(c, bytes_ahead)
             done = vectors_of_halves_added(
                 <float*> sums, <const uint16_t*> a, <const uint16_t*> b, <const uint16_t*> c, <const uint16_t*> d,
                 sources, first, apart, lanes)
@@ -60,57 +61,61 @@ cdef inline void add(
 
 cdef inline void add_some(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t pitch, Py_ssize_t step, int sources, bint first, bint apart,
+    Py_ssize_t pitch, Py_ssize_t ahead, Py_ssize_t step, int sources, bint first, bint apart,
 ) noexcept nogil:
     """Choose the loop for the number of elements. Called with literals for `step`, `first` and `apart`."""
     if sources == 4:
-        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, 4, first, apart)
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, ahead, step, 4, first, apart)
     elif sources == 3:
-        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, 3, first, apart)
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, ahead, step, 3, first, apart)
     elif sources == 2:
-        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, 2, first, apart)
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, ahead, step, 2, first, apart)
     else:
-        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, 1, first, apart)
+        add[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, ahead, step, 1, first, apart)
 
 
 cdef inline void add_stepping(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t pitch, Py_ssize_t step, int sources, bint first, bint apart,
+    Py_ssize_t pitch, Py_ssize_t ahead, Py_ssize_t step, int sources, bint first, bint apart,
 ) noexcept nogil:
-    """Choose the loop for the flags. Called with a literal for `step`."""
+    """Choose the loop for the flags. Called with a literal for `step`, and for `lanes` where they are few."""
     if first:
-        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, sources, True, False)
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, ahead, step, sources, True, False)
     elif apart:
-        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, sources, False, True)
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, ahead, step, sources, False, True)
     else:
-        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, step, sources, False, False)
+        add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, ahead, step, sources, False, False)
 
 
 cdef void add_list(
     Sum sums, RealVec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
-    Py_ssize_t pitch, Py_ssize_t step, bint apart,
+    Py_ssize_t pitch, Py_ssize_t ahead, Py_ssize_t step, bint apart,
 ) noexcept nogil:
     """Add what is listed, for some windows, to their sums so far, if there are any.
 
     A window has some lanes, `step` elements apart; the next one begins `shift` elements further, and its sums `pitch`.
+    So many elements are asked for `ahead` per window: none of what is in the cache.
     """
     cdef int i = 0, sources
-    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, step)
+    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, step, ahead)
     if cut > 0:
-        add_list[Sum, RealVec](sums, x, list, started, cut // PIECE, PIECE, PIECE, PIECE, 1, apart)
+        add_list[Sum, RealVec](sums, x, list, started, cut // PIECE, PIECE, PIECE, PIECE, PIECE, 1, apart)
         sums += cut
         x += cut
         lanes -= cut
     while i < list.count:
         sources = min(list.sources, list.count - i)
-        if step == 1:
-            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, 1, sources, not started,
-                                       apart)
+        if step == 1 and lanes == NARROW:
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, NARROW, pitch, ahead, 1, sources,
+                                       not started, apart)
+        elif step == 1:
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, ahead, 1, sources,
+                                       not started, apart)
         elif step == 2:
-            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, 2, sources, not started,
-                                       apart)
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, ahead, 2, sources,
+                                       not started, apart)
         else:
-            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, step, sources,
+            add_stepping[Sum, RealVec](sums, x, list.offsets + i, windows, shift, lanes, pitch, ahead, step, sources,
                                        not started, apart)
         started = True
         i += sources

@@ -72,10 +72,10 @@ cdef inline bint is_too_much(Vec x) noexcept nogil:
 
 cdef inline bint take(
     Vec best, Tap taps, Vec x, const int64_t* offsets, const uint32_t* numbers, Py_ssize_t windows, Py_ssize_t shift,
-    Py_ssize_t lanes, Py_ssize_t step, int sources, bint first, bint keep,
+    Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, int sources, bint first, bint keep,
 ) noexcept nogil:
     """Take three, four or nine taps, the last one first, into the best of some windows. Called with literals from
-    `step` on. Returns whether the type's comparisons were enough for them.
+    `step` on. So many elements are asked for `ahead` per window. Returns whether the type's comparisons were enough.
 
     They go from the last tap to the first, so that of equal elements the first stands without a look at the taps.
     """
@@ -91,7 +91,7 @@ cdef inline bint take(
     cdef int16_t order[1]
     cdef Vec value = <Vec> value_room, total = <Vec> total_room
     cdef Tap tap = <Tap> tap_room
-    cdef size_t ahead = read_ahead(windows, shift, lanes * step) * sizeof(x[0])
+    cdef size_t bytes_ahead = ahead * sizeof(x[0])
     if sources > 4:
         e = x + offsets[4]
         f = x + offsets[5]
@@ -104,11 +104,11 @@ cdef inline bint take(
         tap_h = numbers[7]
         tap_i = numbers[8]
     for o in range(windows):
-        fetch(a, ahead)
+        fetch(a, bytes_ahead)
         if sources > 3:
-            fetch(d, ahead)
+            fetch(d, bytes_ahead)
         if sources > 4:
-            fetch(g, ahead)
+            fetch(g, bytes_ahead)
         for j in range(lanes):
             tap[0] = tap_a
             value[0] = a[j * step] if first else best[j]
@@ -151,17 +151,17 @@ cdef inline bint take(
 
 cdef inline bint take_some(
     Vec best, Tap taps, Vec x, const int64_t* offsets, const uint32_t* numbers, Py_ssize_t windows, Py_ssize_t shift,
-    Py_ssize_t lanes, Py_ssize_t step, int sources, bint first, bint keep,
+    Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, int sources, bint first, bint keep,
 ) noexcept nogil:
     """The same where it is not known whether the taps are the first."""
     if first:
-        return take[Vec, Tap](best, taps, x, offsets, numbers, windows, shift, lanes, step, sources, True, keep)
-    return take[Vec, Tap](best, taps, x, offsets, numbers, windows, shift, lanes, step, sources, False, keep)
+        return take[Vec, Tap](best, taps, x, offsets, numbers, windows, shift, lanes, ahead, step, sources, True, keep)
+    return take[Vec, Tap](best, taps, x, offsets, numbers, windows, shift, lanes, ahead, step, sources, False, keep)
 
 
 cdef inline bint take_all(
     Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
-    Py_ssize_t lanes, Py_ssize_t step, bint keep,
+    Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, bint keep,
 ) noexcept nogil:
     """The same for all listed taps: nine at a time, as a 3x3 window has, then the rest."""
     cdef int i = 0
@@ -169,43 +169,52 @@ cdef inline bint take_all(
     while i < list.count:
         if list.count - i >= 9:
             enough &= take_some[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes,
-                                          step, 9, not started, keep)
+                                          ahead, step, 9, not started, keep)
             i += 9
         elif list.sources == 4:
             enough &= take_some[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes,
-                                          step, 4, not started, keep)
+                                          ahead, step, 4, not started, keep)
             i += 4
         else:
             enough &= take_some[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes,
-                                          step, 3, not started, keep)
+                                          ahead, step, 3, not started, keep)
             i += 3
         started = True
     return enough
 
 
+cdef inline bint take_stepping(
+    Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
+    Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, bint keep,
+) noexcept nogil:
+    """The same where the step is not known, and where the lanes are as few as they are in a narrow block."""
+    if step == 2:
+        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, 2, keep)
+    elif lanes == NARROW:
+        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, NARROW, ahead, 1, keep)
+    return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, 1, keep)
+
+
 cdef bint take_list(
     Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
-    Py_ssize_t lanes, Py_ssize_t step, bint keep,
+    Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, bint keep,
 ) noexcept nogil:
     """Take the listed taps of some windows into their best so far, if there is any.
 
-    A window has some lanes, `step` (1 or 2) elements apart; the next one begins `shift` elements further. Returns
-    whether the type's comparisons were enough: where there is a NaN, plain ones are not.
+    A window has some lanes, `step` (1 or 2) elements apart; the next one begins `shift` elements further. So many
+    elements are asked for `ahead` per window: none of what is in the cache. Returns whether the type's comparisons were
+    enough: where there is a NaN, plain ones are not.
 
     Not inline: what the compiler knows of restrict pointers it knows of a function's own arguments.
     """
-    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, step)
+    cdef Py_ssize_t cut = lanes_to_cut(windows, lanes, step, ahead)
     cdef bint enough = True
     if cut > 0:
-        enough = take_list[Vec, Tap](best, taps, x, list, started, cut // PIECE, PIECE, PIECE, 1, keep)
+        enough = take_list[Vec, Tap](best, taps, x, list, started, cut // PIECE, PIECE, PIECE, PIECE, 1, keep)
         best += cut
         taps += cut
         x += cut
         lanes -= cut
-    if keep and step == 1:
-        return enough & take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, True)
-    elif keep:
-        return enough & take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, True)
-    elif step == 1:
-        return enough & take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 1, False)
-    return enough & take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, 2, False)
+    if keep:
+        return enough & take_stepping[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, step, True)
+    return enough & take_stepping[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, step, False)

@@ -38,7 +38,7 @@ cdef inline bint pool_alike(
     cdef int64_t row = first_row(g, window)
     cdef int64_t lanes = tile.block, step = 1, shift = axis.stride * g.inner
     cdef WindowTaps* seen = taps_in_input(known, g, window)
-    cdef int64_t times = windows
+    cdef int64_t times = windows, ahead
     cdef bint enough, picked = windows > 1 and few_channels(g)
     cdef Vec to = spare if picked else best
     cdef Tap taps_to = spare_taps if picked else taps
@@ -51,10 +51,11 @@ cdef inline bint pool_alike(
     elif picked:
         lanes = lanes_of_columns(g, windows)
         times = 1
-    enough = take_list[Vec, Tap](to, taps_to, x, &seen.list, False, times, shift, lanes, step, keep)
+    ahead = read_ahead(times, shift, lanes * step)
+    enough = take_list[Vec, Tap](to, taps_to, x, &seen.list, False, times, shift, lanes, ahead, step, keep)
     while not seen.complete:
         list_more(seen, g)
-        enough &= take_list[Vec, Tap](to, taps_to, x, &seen.list, True, times, shift, lanes, step, keep)
+        enough &= take_list[Vec, Tap](to, taps_to, x, &seen.list, True, times, shift, lanes, ahead, step, keep)
     if picked:
         pick_columns[Vec, Tap](best, taps, spare, spare_taps, windows, shift, tile.block, keep)
     return enough

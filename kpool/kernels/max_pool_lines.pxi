@@ -44,8 +44,8 @@ cdef bint pool_rows(
             rows.count += 1
             if rows.count == LISTED or (kd == first_d and kh == first_h):
                 end_list(&rows)
-                enough &= take_list[Vec, Tap](best, taps, x, &rows, started, columns, max(lanes, g.inner), lanes, 1,
-                                              keep)
+                enough &= take_list[Vec, Tap](best, taps, x, &rows, started, columns, max(lanes, g.inner), lanes,
+                                              lanes, 1, keep)
                 started = True
                 rows.count = 0
     return enough

@@ -52,7 +52,8 @@ cdef int64_t pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t b
         first = x + item.plane * g.plane + start
         lanes = lanes_for(axis.pooled, axis.stride, vector,
                           x_end - (first + seen.list.offsets[0] + (rows - 1) * shift))
-        if not take_list[Vec, Tap](best, taps, first, &seen.list, False, rows, shift, lanes, axis.stride, keep):
+        if not take_list[Vec, Tap](best, taps, first, &seen.list, False, rows, shift, lanes,
+                                   read_ahead(rows, shift, lanes * axis.stride), axis.stride, keep):
             break
         close_up(best, best, rows, axis.pooled * sizeof(best[0]), lanes * sizeof(best[0]))
         if keep:

@@ -32,7 +32,7 @@ cdef int64_t pool_short_rows(Vec x, Tap taps, const MaxPool* job, int64_t begin,
             gather_lanes[Vec](elements, x + batch.origin, all_taps.list.offsets + i, all_taps.list.sources,
                               lanes.origins + batch.lane, batch.count)
             list_gathered(&gathered, &all_taps.list, i)
-            enough &= take_list[Vec, Tap](best, taps, elements, &gathered, i > 0, 1, 0, batch.count, 1, keep)
+            enough &= take_list[Vec, Tap](best, taps, elements, &gathered, i > 0, 1, 0, batch.count, 0, 1, keep)
             i += all_taps.list.sources
         if not enough:
             break

@@ -107,12 +107,14 @@ cdef inline Py_ssize_t read_ahead(Py_ssize_t windows, Py_ssize_t shift, Py_ssize
     return shift if shift <= 4 * span else 0
 
 
-cdef inline Py_ssize_t lanes_to_cut(Py_ssize_t windows, Py_ssize_t lanes, Py_ssize_t step) noexcept nogil:
+cdef inline Py_ssize_t lanes_to_cut(
+    Py_ssize_t windows, Py_ssize_t lanes, Py_ssize_t step, Py_ssize_t ahead,
+) noexcept nogil:
     """How many lanes of a single long window, side by side, to take in pieces, as windows of their own.
 
     What is asked for ahead, once per window, is spread over the loop then.
     """
-    return lanes // PIECE * PIECE if windows == 1 and step == 1 and lanes >= 2 * PIECE else 0
+    return lanes // PIECE * PIECE if ahead > 0 and windows == 1 and step == 1 and lanes >= 2 * PIECE else 0
 
 
 cdef enum:
