@@ -14,7 +14,7 @@ cdef inline double rows_counted(const AveragePool* job, const int64_t* window) n
 
 
 cdef inline double divisor_in_row(const AveragePool* job, double rows, int64_t o) noexcept nogil:
-    """What the sum over window `o` of a row of windows is divided by, which have so many rows."""
+    """What the sum over window `o` of a row of windows is divided by, each of which counts so many rows."""
     if job.divisor_override > 0:
         return <double> job.divisor_override
     return rows * <double> count_taps(&job.geometry.axes[2], o, job.count_include_pad)
@@ -94,6 +94,7 @@ cdef void sum_rows(
         lanes *= width
         width = 1
     while next_rows(&rows, &k, g, window, first_h, last_h):
+        # What lies between is another block's, and not asked for ahead.
         add_list[Sum, RealVec](columns, x, &rows, started, width, max(lanes, g.inner), lanes, lanes, lanes, 1,
                                False)
         started = True

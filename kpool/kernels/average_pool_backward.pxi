@@ -23,20 +23,19 @@ cdef inline void add_shares(RealVec x, Sum sums, double count_of_taps, Py_ssize_
 
 
 cdef void load_windows(
-    RealVec row, Sum sums, const AveragePool* job, const Tile* tile, int64_t* window, bint first,
+    RealVec row, Sum sums, const AveragePool* job, const Tile* tile, const int64_t* window, bint first,
 ) noexcept nogil:
     """Add what the windows of a tile, in one row, have to give."""
     cdef const Geometry* g = &job.geometry
     cdef int64_t o = tile.first, end, count
-    cdef double divisor
+    cdef double rows = rows_counted(job, window), divisor
     row += o * g.inner + tile.channel
     # Not what lies between blocks of channels, which can be far more.
     if tile.block == g.inner:
         fetch(row, (tile.last + 1 - o) * g.inner * sizeof(row[0]))
     while o <= tile.last:
         end = alike_until(job, o, tile.last + 1) if tile.block == g.inner else o + 1
-        window[2] = o
-        divisor = divisor_of(job, window)
+        divisor = divisor_in_row(job, rows, o)
         count = (end - o) * tile.block
         if first:
             add_shares[RealVec, Sum](row, sums, divisor, count, True)

@@ -20,7 +20,7 @@ cdef inline void add(
     """
     cdef Py_ssize_t o, j, done = 0
     cdef RealVec a = x + offsets[0], b = a, c = a, d = a
-    cdef size_t bytes_ahead = ahead * sizeof(x[0])
+    cdef size_t bytes_ahead = ahead * sizeof(x[0]), distance = distance_ahead(shift * sizeof(x[0]), bytes_ahead)
     # One element, which the compiler keeps in a register.
     cdef double room[1]
     cdef Sum total = <Sum> room
@@ -31,14 +31,14 @@ cdef inline void add(
     if sources > 3:
         d = x + offsets[3]
     for o in range(windows):
-        fetch(a, bytes_ahead)
+        fetch_at(a, distance, bytes_ahead)
         if sources > 3:
-            fetch(d, bytes_ahead)
+            fetch_at(d, distance, bytes_ahead)
         if RealVec is f16_r and step == 1:
             if sources > 1:
-                fetch(b, bytes_ahead)
+                fetch_at(b, distance, bytes_ahead)
             if sources > 2:
-                fetch(c, bytes_ahead)
+                fetch_at(c, distance, bytes_ahead)
             done = vectors_of_halves_added(
                 <float*> sums, <const uint16_t*> a, <const uint16_t*> b, <const uint16_t*> c, <const uint16_t*> d,
                 sources, first, apart, lanes)
@@ -78,7 +78,7 @@ cdef inline void add_stepping(
     Sum sums, RealVec x, const int64_t* offsets, Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t lanes,
     Py_ssize_t pitch, Py_ssize_t ahead, Py_ssize_t step, int sources, bint first, bint apart,
 ) noexcept nogil:
-    """Choose the loop for the flags. Called with a literal for `step`, and for `lanes` where they are few."""
+    """Choose the loop for the flags. Called with literals for the few lanes and steps there are loops for."""
     if first:
         add_some[Sum, RealVec](sums, x, offsets, windows, shift, lanes, pitch, ahead, step, sources, True, False)
     elif apart:
@@ -103,6 +103,7 @@ cdef void add_list(
         sums += cut
         x += cut
         lanes -= cut
+        ahead -= cut
     while i < list.count:
         sources = min(list.sources, list.count - i)
         if step == 1 and lanes == NARROW:

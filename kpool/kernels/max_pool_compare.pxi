@@ -91,7 +91,7 @@ cdef inline bint take(
     cdef int16_t order[1]
     cdef Vec value = <Vec> value_room, total = <Vec> total_room
     cdef Tap tap = <Tap> tap_room
-    cdef size_t bytes_ahead = ahead * sizeof(x[0])
+    cdef size_t bytes_ahead = ahead * sizeof(x[0]), distance = distance_ahead(shift * sizeof(x[0]), bytes_ahead)
     if sources > 4:
         e = x + offsets[4]
         f = x + offsets[5]
@@ -104,11 +104,11 @@ cdef inline bint take(
         tap_h = numbers[7]
         tap_i = numbers[8]
     for o in range(windows):
-        fetch(a, bytes_ahead)
+        fetch_at(a, distance, bytes_ahead)
         if sources > 3:
-            fetch(d, bytes_ahead)
+            fetch_at(d, distance, bytes_ahead)
         if sources > 4:
-            fetch(g, bytes_ahead)
+            fetch_at(g, distance, bytes_ahead)
         for j in range(lanes):
             tap[0] = tap_a
             value[0] = a[j * step] if first else best[j]
@@ -215,6 +215,7 @@ cdef bint take_list(
         taps += cut
         x += cut
         lanes -= cut
+        ahead -= cut
     if keep:
         return enough & take_stepping[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, step, True)
     return enough & take_stepping[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, step, False)

@@ -44,6 +44,7 @@ cdef bint pool_rows(
             rows.count += 1
             if rows.count == LISTED or (kd == first_d and kh == first_h):
                 end_list(&rows)
+                # What lies between is another block's, and not asked for ahead.
                 enough &= take_list[Vec, Tap](best, taps, x, &rows, started, columns, max(lanes, g.inner), lanes,
                                               lanes, 1, keep)
                 started = True

@@ -50,6 +50,8 @@ cdef extern from *:
             kp_put_blocks_of((char*) to, (const char*) from, count, 32, pitch);
         else if (size == 64)
             kp_put_blocks_of((char*) to, (const char*) from, count, 64, pitch);
+        else if (size == 128)
+            kp_put_blocks_of((char*) to, (const char*) from, count, 128, pitch);
         else
             for (Py_ssize_t i = 0; i < count; i++)
                 kp_put((char*) to + i * pitch, (const char*) from + i * size, size, past_cache);
@@ -62,11 +64,11 @@ cdef extern from *:
     #endif
     }
 
-    /* Asks for what lies a page further on than some bytes that are about to be read. Left to itself the processor
-       begins again at every page, and reads at half the speed. */
-    static inline void kp_fetch(const void* from, size_t size) {
+    /* Asks for some bytes that lie further on, by a page or more, than what is about to be read. Left to itself the
+       processor begins again at every page, and reads at half the speed. */
+    static inline void kp_fetch(const void* from, size_t distance, size_t size) {
         for (size_t i = 0; i < size; i += 64)
-            __builtin_prefetch((const char*) from + 4096 + i, 0, 3);
+            __builtin_prefetch((const char*) from + distance + i, 0, 3);
     }
 
     /* Called with a literal for `size`, which makes a piece one load and one store. */
@@ -93,11 +95,24 @@ cdef extern from *:
     """
     void close_up "kp_close_up" (void* to, const void* source, Py_ssize_t count, size_t width,
                                  size_t pitch) noexcept nogil
-    void fetch "kp_fetch" (const void* source, size_t size) noexcept nogil
+    void fetch_at "kp_fetch" (const void* source, size_t distance, size_t size) noexcept nogil
     void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
     void put_blocks "kp_put_blocks" (void* to, const void* source, Py_ssize_t count, size_t size, size_t pitch,
                                      bint past_cache) noexcept nogil
     void finish_puts "kp_finish_puts" () noexcept nogil
+
+
+cdef inline void fetch(const void* source, size_t size) noexcept nogil:
+    """Ask for what lies a page further on."""
+    fetch_at(source, PAGE, size)
+
+
+cdef inline size_t distance_ahead(size_t shift, size_t size) noexcept nogil:
+    """How far on to ask for some bytes of each window, `shift` bytes apart: a page, or whole windows.
+
+    What is less than a window's share is one block of its channels, and the same block is wanted there.
+    """
+    return PAGE if size == 0 or size >= shift else ceil_div(PAGE, shift) * shift
 
 
 cdef inline Py_ssize_t read_ahead(Py_ssize_t windows, Py_ssize_t shift, Py_ssize_t span) noexcept nogil:
@@ -112,12 +127,13 @@ cdef inline Py_ssize_t lanes_to_cut(
 ) noexcept nogil:
     """How many lanes of a single long window, side by side, to take in pieces, as windows of their own.
 
-    What is asked for ahead, once per window, is spread over the loop then.
+    What is asked for ahead, once per window, is spread over the loop then; if nothing is, nothing is cut.
     """
     return lanes // PIECE * PIECE if ahead > 0 and windows == 1 and step == 1 and lanes >= 2 * PIECE else 0
 
 
 cdef enum:
+    PAGE = 4096         # bytes
     PIECE = 64          # lanes of a long loop between two requests for what lies ahead
     SPARE = 64          # elements behind a line that may be written for nothing
     FEW_CHANNELS = 8    # below this many, a loop over the channels of one window is too short
