@@ -29,7 +29,7 @@ cdef inline void average_whole(
     Py_ssize_t lanes, int height, int width,
 ) noexcept nogil:
     """Average some windows whose columns are `column` elements apart. Called with literals from `height` on."""
-    cdef Py_ssize_t o, j
+    cdef Py_ssize_t o, j, done = 0
     cdef RealVec a = x + rows[0], b = a, c = a, d = a
     cdef size_t ahead = read_ahead(windows, shift, lanes) * sizeof(x[0])
     # One element, which the compiler keeps in a register.
@@ -47,7 +47,11 @@ cdef inline void average_whole(
             fetch(b, ahead)
         if height > 2:
             fetch(c, ahead)
-        for j in range(lanes):
+        if RealVec is f16_r:
+            done = vectors_of_halves_averaged(
+                <float*> sums, <const uint16_t*> a, <const uint16_t*> b, <const uint16_t*> c, <const uint16_t*> d,
+                column, <float> divisor, height, width, lanes)
+        for j in range(done, lanes):
             total[0] = 0
             add_column[Sum, RealVec](total, a, b, c, d, j, height)
             add_column[Sum, RealVec](total, a, b, c, d, j + column, height)
@@ -109,8 +113,7 @@ cdef void average_tile(
         window[2] = o
         divisor = divisor_of(job, window)
         at = (window_start(axis, o) + first * axis.dilation - tile.begin) * g.inner
-        # float16, where it comes as it is, is added faster a column at a time.
-        in_one_pass = RealVec is not f16_r and g.inner > 1 and 1 <= last - first <= 2
+        in_one_pass = g.inner > 1 and 1 <= last - first <= 2
         if in_one_pass and windows > 1 and few_channels(g):
             average_in_one_pass[RealVec, Sum](x + at, spare, rows, column, divisor, 1, 0, lanes_of_columns(g, windows),
                                               last - first + 1)

@@ -7,27 +7,46 @@ cdef extern from *:
     #include <immintrin.h>
     #endif
 
-    /* Each converts as many elements as fill vectors, and returns their number. */
+    /* A vector of floats: from halves, to halves, from memory, to memory. */
+    #if defined(__AVX512F__)
+    #define KP_FLOATS 16
+    typedef __m512 kp_floats;
+    static inline kp_floats kp_widen(const uint16_t* from) {
+        return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*) from));
+    }
+    static inline void kp_narrow(uint16_t* to, kp_floats x) {
+        _mm256_storeu_si256((__m256i*) to, _mm512_cvtps_ph(x, 0));
+    }
+    #elif defined(__F16C__)
+    #define KP_FLOATS 8
+    typedef __m256 kp_floats;
+    static inline kp_floats kp_widen(const uint16_t* from) {
+        return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*) from));
+    }
+    static inline void kp_narrow(uint16_t* to, kp_floats x) {
+        _mm_storeu_si128((__m128i*) to, _mm256_cvtps_ph(x, 0));
+    }
+    #endif
+    #ifdef KP_FLOATS
+    static inline kp_floats kp_read(const float* from) { kp_floats x; memcpy(&x, from, sizeof(x)); return x; }
+    static inline void kp_write(float* to, kp_floats x) { memcpy(to, &x, sizeof(x)); }
+    #endif
+
+    /* Each of these takes as many elements as fill vectors, and returns their number. */
     static inline Py_ssize_t kp_floats_from_halves(float* to, const uint16_t* from, Py_ssize_t count) {
         Py_ssize_t i = 0;
-    #if defined(__AVX512F__)
-        for (; i + 16 <= count; i += 16)
-            _mm512_storeu_ps(to + i, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*) (from + i))));
-    #elif defined(__F16C__)
-        for (; i + 8 <= count; i += 8)
-            _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*) (from + i))));
+    #ifdef KP_FLOATS
+        for (; i + KP_FLOATS <= count; i += KP_FLOATS)
+            kp_write(to + i, kp_widen(from + i));
     #endif
         return i;
     }
 
     static inline Py_ssize_t kp_halves_from_floats(uint16_t* to, const float* from, Py_ssize_t count) {
         Py_ssize_t i = 0;
-    #if defined(__AVX512F__)
-        for (; i + 16 <= count; i += 16)
-            _mm256_storeu_si256((__m256i*) (to + i), _mm512_cvtps_ph(_mm512_loadu_ps(from + i), 0));
-    #elif defined(__F16C__)
-        for (; i + 8 <= count; i += 8)
-            _mm_storeu_si128((__m128i*) (to + i), _mm256_cvtps_ph(_mm256_loadu_ps(from + i), 0));
+    #ifdef KP_FLOATS
+        for (; i + KP_FLOATS <= count; i += KP_FLOATS)
+            kp_narrow(to + i, kp_read(from + i));
     #endif
         return i;
     }
@@ -39,29 +58,48 @@ cdef extern from *:
         int apart, Py_ssize_t count)
     {
         Py_ssize_t i = 0;
-    #if defined(__AVX512F__)
-    #define KP_WIDE(x) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*) ((x) + i)))
-        for (; i + 16 <= count; i += 16) {
-            __m512 total = _mm512_add_ps(first || apart ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + i), KP_WIDE(a));
-            if (sources > 1) total = _mm512_add_ps(total, KP_WIDE(b));
-            if (sources > 2) total = _mm512_add_ps(total, KP_WIDE(c));
-            if (sources > 3) total = _mm512_add_ps(total, KP_WIDE(d));
-            _mm512_storeu_ps(sums + i, apart && !first ? _mm512_add_ps(_mm512_loadu_ps(sums + i), total) : total);
-        }
-    #elif defined(__F16C__)
-    #define KP_WIDE(x) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i*) ((x) + i)))
-        for (; i + 8 <= count; i += 8) {
-            __m256 total = _mm256_add_ps(first || apart ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + i), KP_WIDE(a));
-            if (sources > 1) total = _mm256_add_ps(total, KP_WIDE(b));
-            if (sources > 2) total = _mm256_add_ps(total, KP_WIDE(c));
-            if (sources > 3) total = _mm256_add_ps(total, KP_WIDE(d));
-            _mm256_storeu_ps(sums + i, apart && !first ? _mm256_add_ps(_mm256_loadu_ps(sums + i), total) : total);
+    #ifdef KP_FLOATS
+        for (; i + KP_FLOATS <= count; i += KP_FLOATS) {
+            kp_floats total = {0};
+            if (!first && !apart) total = kp_read(sums + i);
+            total += kp_widen(a + i);
+            if (sources > 1) total += kp_widen(b + i);
+            if (sources > 2) total += kp_widen(c + i);
+            if (sources > 3) total += kp_widen(d + i);
+            if (apart && !first) total = kp_read(sums + i) + total;
+            kp_write(sums + i, total);
         }
     #endif
-    #undef KP_WIDE
+        return i;
+    }
+
+    /* Averages windows of one to four rows and some columns, which are `step` elements apart: the sum of each column
+       is added up before it is added to the others. Called with literals for `height` and `width`. */
+    static inline __attribute__((always_inline)) Py_ssize_t kp_average_halves(
+        float* averages, const uint16_t* a, const uint16_t* b, const uint16_t* c, const uint16_t* d, Py_ssize_t step,
+        float divisor, int height, int width, Py_ssize_t count)
+    {
+        Py_ssize_t i = 0;
+    #ifdef KP_FLOATS
+        for (; i + KP_FLOATS <= count; i += KP_FLOATS) {
+            kp_floats total = {0};
+            for (int k = 0; k < width; k++) {
+                kp_floats column = {0};
+                column += kp_widen(a + i + k * step);
+                if (height > 1) column += kp_widen(b + i + k * step);
+                if (height > 2) column += kp_widen(c + i + k * step);
+                if (height > 3) column += kp_widen(d + i + k * step);
+                total += column;
+            }
+            kp_write(averages + i, total / divisor);
+        }
+    #endif
         return i;
     }
     """
+    Py_ssize_t vectors_of_halves_averaged "kp_average_halves" (
+        float* averages, const uint16_t* a, const uint16_t* b, const uint16_t* c, const uint16_t* d, Py_ssize_t step,
+        float divisor, int height, int width, Py_ssize_t count) noexcept nogil
     Py_ssize_t vectors_of_halves_added "kp_add_halves" (
         float* sums, const uint16_t* a, const uint16_t* b, const uint16_t* c, const uint16_t* d, int sources,
         bint first, bint apart, Py_ssize_t count) noexcept nogil
