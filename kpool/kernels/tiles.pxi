@@ -214,10 +214,10 @@ cdef inline int64_t first_row(const Geometry* g, const int64_t* window) noexcept
 cdef inline int64_t block_for(const Axis* axis, int64_t channels, bint whole) noexcept nogil:
     """Channels to take at a time: few where windows overlap, so that a line holds several of them.
 
-    With `whole`, a line holds a window with its padding, and a wide window twice.
+    With `whole`, a line holds a window, and a wide one twice with its padding.
     """
     cdef int64_t block = NARROW
-    cdef int64_t columns = reach_of(axis) if whole else min(axis.size, reach_of(axis))
+    cdef int64_t columns = min(axis.size, reach_of(axis))
     if not overlaps(axis) and not whole:
         return min(channels, <int64_t> LINE)
     if overlaps(axis):
