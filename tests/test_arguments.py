@@ -34,6 +34,14 @@ def test_what_are_no_integers(name, call, value):
 
 
 @pytest.mark.parametrize("name", ["pool_size", "strides", "padding", "dilation_rate"])
+def test_integers_of_more_than_64_bits_are_too_large(name):
+    with pytest.raises(
+        ValueError, match=rf"`{name}` must hold integers of less than 2\^62\. Received: {name}=\(?{2**70}"
+    ):
+        ops.max_pool(X, **{"pool_size": 2, name: 2**70})
+
+
+@pytest.mark.parametrize("name", ["pool_size", "strides", "padding", "dilation_rate"])
 def test_symbolic_tensors_are_no_integers(name):
     arguments = {"pool_size": 2, name: keras.KerasTensor((2,))}
     with pytest.raises(ValueError, match=rf"`{name}` must .*Received: {name}=<KerasTensor"):

@@ -192,6 +192,10 @@ def entries(value: Any, count: int) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Iterable) else (value,) * count
 
 
+class TooLargeError(ValueError):
+    """An integer does not fit into 64 bits with room to spare."""
+
+
 def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
     """`value` as a tuple of `count` integers; a single integer stands for all of them."""
     try:
@@ -206,7 +210,7 @@ def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
         plural = "integers" if count > 1 else "integer"
         raise ValueError(f"`{name}` must be an integer or a tuple of {count} {plural}. Received: {name}={value!r}")
     if any(v.bit_length() > 62 for v in result):
-        raise ValueError(f"`{name}` must hold integers of less than 2^62. Received: {name}={value}")
+        raise TooLargeError(f"`{name}` must hold integers of less than 2^62. Received: {name}={value}")
     return result
 
 
@@ -231,6 +235,8 @@ def _pairs(padding: Any, rank: int) -> Padding:
             if isinstance(padding, Sequence) and len(padding) == rank and all(isinstance(p, Sequence) for p in padding):
                 return tuple((before, after) for before, after in (integers("padding", pair, 2) for pair in padding))
             return tuple((size, size) for size in integers("padding", padding, rank))
+        except TooLargeError:
+            raise
         except ValueError:
             pass
     raise ValueError(
