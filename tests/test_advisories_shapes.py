@@ -17,7 +17,7 @@ pytestmark = pytest.mark.sandbox
 FITS = "must have the shape of the pooled input"
 VECTOR = "`input_shape` must be a vector of at most 5 sizes"
 NEGATIVE = "The shape must not hold negative sizes"
-BYTES = r"A tensor must not exceed 2\^63 - 1 bytes"
+BYTES = r"Inputs and outputs must not exceed 2\^63 - 1 bytes"
 SPAN = "A window must span at most 2147483647 elements in all"
 
 # What the ops give for gradients of 1 to 4, by the offsets 3, 0, 2, 1 of windows of 2 x 2.

@@ -312,7 +312,7 @@ cdef bint finish(
         fits = fits and times(taps, geometry.axes[i].taps, &taps)
     fits = fits and times(images, plane, &total) and times(images, windows, &total)
     if not fits:
-        return refuse(problem, "A tensor must not exceed 2^63 - 1 bytes.", "shape", shape, window.rank + 2)
+        return refuse(problem, "Inputs and outputs must not exceed 2^63 - 1 bytes.", "shape", shape, window.rank + 2)
     if not check_taps(taps, problem):
         return False
     geometry.plane = plane
