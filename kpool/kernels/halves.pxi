@@ -1,5 +1,5 @@
-# Lines of half precision floats to and from float32, and their sums, by the processor's own instructions where it has
-# them: compilers make loops of them, but not all of these.
+# Lines of half precision floats to and from float32, their sums and averages, by the processor's own instructions
+# where it has them: compilers do not make vector code of the conversion on their own.
 
 cdef extern from *:
     """
