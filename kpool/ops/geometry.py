@@ -192,26 +192,33 @@ def entries(value: Any, count: int) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Iterable) else (value,) * count
 
 
-class TooLargeError(ValueError):
-    """An integer does not fit into 64 bits with room to spare."""
+def _as_integers(value: Any, count: int) -> tuple[int, ...] | None:
+    """`value` as a tuple of `count` integers, or None if it is not that; a single integer stands for all of them."""
+    try:
+        values = entries(value, count)
+        if any(isinstance(v, bool) for v in values):
+            return None
+        result = tuple(operator.index(v) for v in values)
+    except (TypeError, AttributeError, NotImplementedError):
+        # The last is what symbolic tensors say.
+        return None
+    return result if len(result) == count else None
+
+
+def _fitting(name: str, value: Any, result: tuple[int, ...]) -> tuple[int, ...]:
+    """`result`, if the compiled geometry can be given its integers."""
+    if any(v.bit_length() > 62 for v in result):
+        raise ValueError(f"`{name}` must hold integers of less than 2^62. Received: {name}={value}")
+    return result
 
 
 def integers(name: str, value: Any, count: int) -> tuple[int, ...]:
     """`value` as a tuple of `count` integers; a single integer stands for all of them."""
-    try:
-        values = entries(value, count)
-        if any(isinstance(v, bool) for v in values):
-            raise TypeError
-        result = tuple(operator.index(v) for v in values)
-    except (TypeError, AttributeError, NotImplementedError):
-        # The last is what symbolic tensors say.
-        result = ()
-    if len(result) != count:
+    result = _as_integers(value, count)
+    if result is None:
         plural = "integers" if count > 1 else "integer"
         raise ValueError(f"`{name}` must be an integer or a tuple of {count} {plural}. Received: {name}={value!r}")
-    if any(v.bit_length() > 62 for v in result):
-        raise TooLargeError(f"`{name}` must hold integers of less than 2^62. Received: {name}={value}")
-    return result
+    return _fitting(name, value, result)
 
 
 def flag(name: str, value: Any) -> bool:
@@ -230,15 +237,12 @@ def _pairs(padding: Any, rank: int) -> Padding:
             return "same"
         if padding.lower() == "valid":
             return ((0, 0),) * rank
-    else:
-        try:
-            if isinstance(padding, Sequence) and len(padding) == rank and all(isinstance(p, Sequence) for p in padding):
-                return tuple((before, after) for before, after in (integers("padding", pair, 2) for pair in padding))
-            return tuple((size, size) for size in integers("padding", padding, rank))
-        except TooLargeError:
-            raise
-        except ValueError:
-            pass
+    elif isinstance(padding, Sequence) and len(padding) == rank and all(isinstance(p, Sequence) for p in padding):
+        pairs = [found for pair in padding if (found := _as_integers(pair, 2)) is not None]
+        if len(pairs) == rank:
+            return tuple((before, after) for before, after in (_fitting("padding", padding, pair) for pair in pairs))
+    elif (sizes := _as_integers(padding, rank)) is not None:
+        return tuple((size, size) for size in _fitting("padding", padding, sizes))
     raise ValueError(
         f'`padding` must be "valid", "same", an integer, a tuple of one integer per spatial axis, or a tuple of one '
         f"(before, after) pair per spatial axis, of which there are {rank}. Received: padding={padding!r}"
