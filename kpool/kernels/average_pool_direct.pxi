@@ -124,7 +124,7 @@ cdef void average_tile(
         else:
             for k in range(last - first + 1):
                 if g.inner == 1 and windows > 1:
-                    lanes = lanes_for(windows, axis.stride, SPARE // <int> sizeof(x[0]),
+                    lanes = lanes_for(windows, axis.stride, SPARE // <int> sizeof(x[0]), False,
                                       x_end - (x + at + rows.offsets[rows.count - 1]))
                     add_list[Sum, RealVec](sums, x + at, rows, k > 0, 1, 0, lanes, 0,
                                            (lanes - 1) * axis.stride + 1, axis.stride, True)

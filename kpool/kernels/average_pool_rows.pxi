@@ -24,7 +24,7 @@ cdef void sum_columns_of_rows(
     cdef TapList taps
     # Lanes too many are written over by the next row, unless they are added to.
     if axis.taps <= SOURCES:
-        lanes = lanes_for(axis.pooled, axis.stride, VECTOR,
+        lanes = lanes_for(axis.pooled, axis.stride, VECTOR, False,
                           LINE + SPARE - (rows - 1) * width - (axis.taps - 1) * axis.dilation)
     taps.count = 0
     for k in range(axis.taps):

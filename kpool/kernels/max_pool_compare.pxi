@@ -41,13 +41,15 @@ cdef inline bint precedes(Tap tap, uint32_t shift, Tap other) noexcept nogil:
         return tap[0] + shift < other[0]
 
 
-cdef inline void consider(Vec value, int16_t* order, Vec total, Tap tap, Vec x, uint32_t number) noexcept nogil:
-    """Replace the best value so far, which stands behind `x` in its window, unless it is greater."""
+cdef inline void consider(
+    Vec value, int16_t* order, Vec total, Tap tap, Vec x, Py_ssize_t j, Py_ssize_t step, uint32_t number,
+) noexcept nogil:
+    """Replace the best value so far, which stands behind element `j` of `x` in its window, unless it is greater."""
     cdef bint wins
     cdef int16_t mine
     cdef double room[1]
     cdef Vec element = <Vec> room
-    element[0] = x[0]
+    read_lane[Vec](element, x, j, step)
     if Vec is f16_r or Vec is bf16_r:
         mine = order_of[Vec](element)
         wins = mine >= order[0]
@@ -111,24 +113,27 @@ cdef inline bint take(
             fetch_at(g, distance, bytes_ahead)
         for j in range(lanes):
             tap[0] = tap_a
-            value[0] = a[j * step] if first else best[j]
+            if first:
+                read_lane[Vec](value, a, j, step)
+            else:
+                value[0] = best[j]
             order[0] = order_of[Vec](value)
             # One NaN among the elements makes their sum NaN, and so may infinities, which is as well.
             total[0] = value[0]
             if not first:
                 if keep:
                     tap[0] = taps[j]
-                consider[Vec, Tap](value, order, total, tap, a + j * step, tap_a)
-            consider[Vec, Tap](value, order, total, tap, b + j * step, tap_b)
-            consider[Vec, Tap](value, order, total, tap, c + j * step, tap_c)
+                consider[Vec, Tap](value, order, total, tap, a, j, step, tap_a)
+            consider[Vec, Tap](value, order, total, tap, b, j, step, tap_b)
+            consider[Vec, Tap](value, order, total, tap, c, j, step, tap_c)
             if sources > 3:
-                consider[Vec, Tap](value, order, total, tap, d + j * step, tap_d)
+                consider[Vec, Tap](value, order, total, tap, d, j, step, tap_d)
             if sources > 4:
-                consider[Vec, Tap](value, order, total, tap, e + j * step, tap_e)
-                consider[Vec, Tap](value, order, total, tap, f + j * step, tap_f)
-                consider[Vec, Tap](value, order, total, tap, g + j * step, tap_g)
-                consider[Vec, Tap](value, order, total, tap, h + j * step, tap_h)
-                consider[Vec, Tap](value, order, total, tap, i + j * step, tap_i)
+                consider[Vec, Tap](value, order, total, tap, e, j, step, tap_e)
+                consider[Vec, Tap](value, order, total, tap, f, j, step, tap_f)
+                consider[Vec, Tap](value, order, total, tap, g, j, step, tap_g)
+                consider[Vec, Tap](value, order, total, tap, h, j, step, tap_h)
+                consider[Vec, Tap](value, order, total, tap, i, j, step, tap_i)
             best[j] = value[0]
             if keep:
                 taps[j] = tap[0]

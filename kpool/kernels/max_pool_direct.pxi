@@ -26,13 +26,13 @@ cdef inline void pick_columns(
             close_up(taps, taps_a, windows, block * sizeof(taps[0]), step * sizeof(taps[0]))
 
 
-cdef inline bint pool_alike(
+cdef inline int64_t pool_alike(
     Vec x, Vec x_end, Vec spare, Tap spare_taps, Vec best, Tap taps, KnownTaps* known, const Geometry* g,
     const Tile* tile, const int64_t* window, int64_t windows, bint keep,
 ) noexcept nogil:
-    """Pool some windows of a tile, from `window` on, that have the same taps in the input. `x` is the plane.
+    """Pool windows of a tile, from `window` on, of the next few that have the same taps in the input. `x` is the plane.
 
-    Returns whether the type's comparisons were enough.
+    Returns how many, 0 if the type's comparisons were not enough.
     """
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t row = first_row(g, window)
@@ -45,8 +45,9 @@ cdef inline bint pool_alike(
     x += (row * axis.size + window_start(axis, window[2])) * g.inner + tile.channel
     if g.inner == 1 and windows > 1:
         step = axis.stride
-        lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])),
+        lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])), sizeof(x[0]) <= PAIRED,
                           x_end - (x + seen.list.offsets[0]))
+        windows = min(windows, lanes)
         times = 1
     elif picked:
         lanes = lanes_of_columns(g, windows)
@@ -58,7 +59,7 @@ cdef inline bint pool_alike(
         enough &= take_list[Vec, Tap](to, taps_to, x, &seen.list, True, times, shift, lanes, ahead, step, keep)
     if picked:
         pick_columns[Vec, Tap](best, taps, spare, spare_taps, windows, shift, tile.block, keep)
-    return enough
+    return windows if enough else 0
 
 
 cdef bint pool_directly(
@@ -70,14 +71,14 @@ cdef bint pool_directly(
     Returns whether the type's comparisons were enough.
     """
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t windows
-    cdef bint enough = True
+    cdef int64_t pooled
     window[2] = tile.first
     while window[2] <= tile.last:
-        windows = alike_windows(axis, window[2], tile.last)
-        enough &= pool_alike[Vec, Tap](x, x_end, spare, spare_taps, best, taps, known, g, tile, window, windows,
-                                       keep)
-        best += windows * tile.block
-        taps += windows * tile.block
-        window[2] += windows
-    return enough
+        pooled = pool_alike[Vec, Tap](x, x_end, spare, spare_taps, best, taps, known, g, tile, window,
+                                      alike_windows(axis, window[2], tile.last), keep)
+        if pooled == 0:
+            return False
+        best += pooled * tile.block
+        taps += pooled * tile.block
+        window[2] += pooled
+    return True

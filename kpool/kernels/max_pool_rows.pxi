@@ -27,7 +27,8 @@ cdef int64_t pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t b
     cdef Vec best = <Vec> lines, first, x_end = x + g.outer * g.plane
     cdef bint keep = job.indices != NULL or job.offsets != NULL
     cdef int64_t vector = SPARE // <int> min(sizeof(best[0]), sizeof(taps[0]))
-    cdef int64_t most = LINE // (axis.pooled + vector), shift = g.axes[1].stride * axis.size, rows, lanes, start, i
+    cdef int64_t most = LINE // (axis.pooled + vector), shift = g.axes[1].stride * axis.size, rows, lanes, readable
+    cdef int64_t start, i
     cdef int64_t window[MAX_RANK]
     cdef Item item
     cdef Tile tile
@@ -50,10 +51,15 @@ cdef int64_t pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t b
         window[1] = item.h
         start = first_row(g, window) * axis.size
         first = x + item.plane * g.plane + start
-        lanes = lanes_for(axis.pooled, axis.stride, vector,
-                          x_end - (first + seen.list.offsets[0] + (rows - 1) * shift))
+        readable = x_end - (first + seen.list.offsets[0])
+        lanes = lanes_for(axis.pooled, axis.stride, vector, sizeof(x[0]) <= PAIRED, readable)
+        # Only the last rows can be such that what lies behind them is not there to be read.
+        rows = max(1, min(rows, (readable - lanes * axis.stride) // shift + 1)) if lanes >= axis.pooled else 1
         if not take_list[Vec, Tap](best, taps, first, &seen.list, False, rows, shift, lanes,
                                    read_ahead(rows, shift, lanes * axis.stride), axis.stride, keep):
+            break
+        if lanes < axis.pooled and not take_list[Vec, Tap](
+                best + lanes, taps + lanes, first + lanes * axis.stride, &seen.list, False, 1, 0, 1, 0, 1, keep):
             break
         close_up(best, best, rows, axis.pooled * sizeof(best[0]), lanes * sizeof(best[0]))
         if keep:

@@ -97,14 +97,20 @@ cdef inline int64_t lanes_of_columns(const Geometry* g, int64_t windows) noexcep
     return ((windows - 1) * g.axes[2].stride + 1) * g.inner
 
 
-cdef inline int64_t lanes_for(int64_t windows, int64_t step, int64_t vector, int64_t readable) noexcept nogil:
+cdef inline int64_t lanes_for(
+    int64_t windows, int64_t step, int64_t vector, bint paired, int64_t readable,
+) noexcept nogil:
     """How many windows to take as lanes where the windows of a row are lanes, if `readable` elements follow.
 
-    Whole vectors, if what lies behind the row can be read; the lanes too many are overwritten later. One more, since
-    the compiler leaves the last lane of a loop with steps to a loop without vectors.
+    Whole vectors, if what lies behind the row can be read; the lanes too many are overwritten later. One more if the
+    elements are not `paired`, since the compiler leaves the last lane of a loop with steps to a loop without vectors.
+    One less than windows where a pair could reach behind the last element: that window is to be taken alone.
     """
-    cdef int64_t lanes = ceil_div(windows - 1, vector) * vector + 1
-    return lanes if lanes * step <= readable else windows
+    cdef int64_t alone = 0 if paired else 1
+    cdef int64_t lanes = ceil_div(windows - alone, vector) * vector + alone
+    if lanes * step <= readable:
+        return lanes
+    return windows - 1 if paired and step == 2 else windows
 
 
 cdef inline int64_t doublings(const Axis* axis) noexcept nogil:
