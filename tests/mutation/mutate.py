@@ -54,7 +54,8 @@ LATE = ["it did not end", f"exit code {-signal.SIGALRM}"]
 TESTS = [
     *["max_pool", "max_pool_gradients", "max_unpool", "native_ops", "average_pool", "average_sums", "properties"],
     *["one_nan", "indices", "adaptive_pool", "tall_windows", "global_pool", "rare_paths", "geometry", "levels"],
-    *["threads", "detours", "short_rows", "advisories_indices", "advisories_shapes"],
+    *["threads", "detours", "short_rows", "memory_edges", "advisories_indices"],
+    *["advisories_shapes"],
 ]
 FIRST = {
     "max_pool": ["max_pool", "one_nan", "short_rows", "tall_windows", "indices"],
