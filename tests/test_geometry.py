@@ -115,14 +115,14 @@ def test_windows_too_large_for_their_taps_to_be_counted():
 
 def test_a_window_that_sees_only_padding():
     """Dilation 2 steps over an input of length 1."""
-    with pytest.raises(ValueError, match="Every window must see at least one element"):
+    with pytest.raises(ValueError, match=r"Every window must see at least one element.*=\(1, 2, 1, 2, 1\)"):
         make_window(1, 2, 1, padding=1, dilation_rate=2).pooled_shape((1, 1, 1))
 
 
 def test_no_check_takes_long():
     """Padding of 2^31 windows over an input that is shorter than the dilation."""
     largest = 2**31 - 2
-    with pytest.raises(ValueError, match="`padding` must not hold more than 65536 windows"):
+    with pytest.raises(ValueError, match="At most 65536 windows may begin in the `padding` of an axis"):
         make_window(1, 2, 1, ((largest, 0),), dilation_rate=largest).pooled_shape((1, largest - 1, 1))
 
 

@@ -170,13 +170,14 @@ cdef bint pool_axis(Axis* axis, const Window* window, int i, int64_t size, Probl
         # Only an input shorter than one step of dilation can fall between two taps.
         padded_windows = min(pooled, ceil_div(before, stride))
         if padded_windows > MOST_PADDED_WINDOWS:
-            return refuse(problem, "`padding` must not hold more than 65536 windows where `dilation_rate` exceeds the "
-                          "input.", "windows", &padded_windows, 1)
+            return refuse(problem, "At most 65536 windows may begin in the `padding` of an axis shorter than its "
+                          "`dilation_rate`.", "windows in the padding", &padded_windows, 1)
         for o in range(padded_windows):
             start = o * stride - before
             if start + ceil_div(-start, dilation) * dilation >= size:
                 return refuse(problem, "Every window must see at least one element of the input, not only padding.",
-                              "(input size, dilation_rate, padding before)", [size, dilation, before], 3)
+                              "(input size, pool_size, strides, dilation_rate, padding before)",
+                              [size, window.pool_size[i], stride, dilation, before], 5)
     axis.size = size
     axis.pooled = pooled
     axis.taps = window.pool_size[i]
