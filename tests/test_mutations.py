@@ -3,14 +3,29 @@
 from pathlib import Path
 
 import pytest
-from mutation.mutate import find, read_mutations
+from mutation.mutate import find, places_of, read_mutations
 
 KERNELS = Path(__file__).parents[1] / "kpool" / "kernels"
 
 
-@pytest.mark.skipif(not KERNELS.exists(), reason="the sources are not here")
+pytestmark = pytest.mark.skipif(not KERNELS.exists(), reason="the sources are not here")
+
+
 @pytest.mark.parametrize("mutation", read_mutations(), ids=str)
 def test_a_mutation_has_its_place(mutation):
     text = (KERNELS / mutation.file).read_text()
     begin, end = find(text, mutation)
     assert text[begin:end] == mutation.expression != mutation.after
+
+
+def test_mutations_of_different_places_do_not_overlap():
+    mutations = read_mutations()
+    places = places_of({m.file: (KERNELS / m.file).read_text() for m in mutations}, mutations)
+    assert sum(len(numbers) for ranges in places.values() for _, _, numbers in ranges) == len(mutations)
+
+
+def test_overlapping_mutations_are_refused():
+    """One of them would be written into the other."""
+    whole = read_mutations()[0]._replace(before="", behind="", expression="a + b")
+    with pytest.raises(SystemExit, match="two mutations overlap"):
+        places_of({whole.file: "c = a + b"}, [whole, whole._replace(expression="b")])

@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections import defaultdict
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,19 +111,27 @@ def find(text: str, mutation: Mutation) -> tuple[int, int]:
     return begin, begin + len(mutation.expression)
 
 
+def places_of(texts: dict[str, str], mutations: list[Mutation]) -> dict[str, list[tuple[int, int, list[int]]]]:
+    """Where which mutations stand in each file, from the last place on. Two may share a place, but not overlap."""
+    found: dict[str, dict[tuple[int, int], list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number, mutation in enumerate(mutations):
+        found[mutation.file][find(texts[mutation.file], mutation)].append(number)
+    places = {
+        file: [(*place, numbers) for place, numbers in sorted(of.items(), reverse=True)] for file, of in found.items()
+    }
+    for file, ranges in places.items():
+        for (begin, _, _), (_, end, _) in pairwise(ranges):
+            if end > begin:
+                raise SystemExit(f"{file}: two mutations overlap at:\n{texts[file][begin:end]}")
+    return places
+
+
 def mutate(kernels: Path, mutations: list[Mutation]) -> None:
     """Write all mutations into the sources, those of one place behind each other."""
-    places: dict[str, dict[tuple[int, int], list[int]]] = defaultdict(lambda: defaultdict(list))
     texts = {m.file: (kernels / m.file).read_text() for m in mutations}
-    for number, mutation in enumerate(mutations):
-        places[mutation.file][find(texts[mutation.file], mutation)].append(number)
-    for file, found in places.items():
+    for file, places in places_of(texts, mutations).items():
         text = texts[file]
-        last = len(text)
-        for (begin, end), numbers in sorted(found.items(), reverse=True):
-            if end > last:
-                raise SystemExit(f"{file}: two mutations overlap at:\n{text[begin:end]}")
-            last = begin
+        for begin, end, numbers in places:
             choices = "".join(f"({mutations[n].after}) if mutant == {n} else " for n in numbers)
             text = f"{text[:begin]}({choices}({text[begin:end]})){text[end:]}"
         (kernels / file).write_text(text)
