@@ -101,9 +101,19 @@ cdef int64_t scatter_windows(
             windows = alike_windows(axis, window[2], last)
             find_positions(table, g, window)
             origin = row * axis.size + window_start(axis, window[2]) - begin
+        # As few channels as images have are a loop that is written out.
         if g.inner == 1:
             found += scatter[Moved, Key](line, elements + at, keys + at, table, NULL, origin, axis.stride, size,
                                          windows, 1)
+        elif g.inner == 2:
+            found += scatter[Moved, Key](line, elements + at, keys + at, table, NULL, origin, axis.stride, size,
+                                         windows, 2)
+        elif g.inner == 3:
+            found += scatter[Moved, Key](line, elements + at, keys + at, table, NULL, origin, axis.stride, size,
+                                         windows, 3)
+        elif g.inner == 4:
+            found += scatter[Moved, Key](line, elements + at, keys + at, table, NULL, origin, axis.stride, size,
+                                         windows, 4)
         else:
             found += scatter[Moved, Key](line, elements + at, keys + at, table, NULL, origin, axis.stride, size,
                                          windows, g.inner)
@@ -140,6 +150,20 @@ cdef int64_t fill_band(Moved line, Key keys, TapTable* table, const Place* job, 
             found += scatter_windows[Moved, Key](line, elements + row, all_keys + row, table, g, window, last, begin,
                                                  size)
     return found
+
+
+cdef inline int64_t rows_of_band(const Axis* axis, int64_t h, int64_t few, int64_t most) noexcept nogil:
+    """How many rows from `h` on to take: a few, or more up to the most if those few are less than a stride.
+
+    Where windows do not overlap, as far as one ends: which elements of windows that reach over the end of a band belong
+    to it, no processor can foresee.
+    """
+    cdef int64_t rows, cut
+    if axis.adaptive or overlaps(axis):
+        return few
+    rows = max(few, min(axis.stride, most))
+    cut = (h + rows + axis.before) % axis.stride
+    return rows - cut if cut < rows else rows
 
 
 cdef inline bint windows_known_at_once(Key keys, const Geometry* g) noexcept nogil:
@@ -191,9 +215,10 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
     """Work off items, and return how many elements were met. `keys` is there for its type."""
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    cdef uint64_t line[LINE]
+    cdef uint64_t line[2 * LINE]
     cdef TapTable table
-    cdef int64_t capacity = <int64_t> sizeof(line) // <int64_t> max(sizeof(outputs[0]), sizeof(float)) // g.inner
+    # What half of the line holds, which stays in the first-level cache.
+    cdef int64_t capacity = LINE * 8 // <int64_t> max(sizeof(outputs[0]), sizeof(float)) // g.inner
     cdef int64_t number = begin, position, planes = 0, found = 0
     cdef int64_t plane_rows = g.axes[0].size * g.axes[1].size
     cdef int32_t origins[2 * LINE]
@@ -223,7 +248,8 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
             continue
         band = Band(plane=item.plane, d=item.d, h=item.h, rows=1, column=0, column_end=min(axis.size, capacity))
         if capacity >= axis.size:
-            band.rows = min(capacity // axis.size, g.axes[1].size - item.h, end - number)
+            band.rows = rows_of_band(&g.axes[1], item.h, capacity // axis.size, 2 * capacity // axis.size)
+            band.rows = min(band.rows, g.axes[1].size - item.h, end - number)
         while band.column < axis.size:
             found += fill_band[Moved, Key](<Moved> line, NULL, &table, job, &band)
             position = (item.row * axis.size + band.column) * g.inner
