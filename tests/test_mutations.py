@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from mutation.mutate import find, places_of, read_mutations
+from mutation.mutate import FIRST, find, places_of, read_mutations
 
 KERNELS = Path(__file__).parents[1] / "kpool" / "kernels"
 
@@ -29,3 +29,7 @@ def test_overlapping_mutations_are_refused():
     whole = read_mutations()[0]._replace(before="", behind="", expression="a + b")
     with pytest.raises(SystemExit, match="two mutations overlap"):
         places_of({whole.file: "c = a + b"}, [whole, whole._replace(expression="b")])
+
+
+def test_every_family_has_its_heading():
+    assert {mutation.family for mutation in read_mutations()} == set(FIRST)

@@ -46,6 +46,8 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
                 else:
                     enough = pool_by_lines[Vec, Tap](plane, columns, column_taps, best + gathered, taps + gathered, g,
                                                      &tile, window, lines_keep)
+                if not enough:
+                    break
                 find_asked_origins(origins, gathered, job, &tile, window)
                 if tile.block < g.inner:
                     put_windows[Vec, Tap](best, taps, origins, job, position, results // tile.block, tile.block)
@@ -53,7 +55,7 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
                     gathered += results
             item.channel += tile.block
         if not enough:
-            # What is wrong with this item's results is put right when they are put again.
+            # Results of this item that were put before are put again.
             end = number
             break
     put_windows[Vec, Tap](best, taps, origins, job, position, gathered // g.inner, g.inner)

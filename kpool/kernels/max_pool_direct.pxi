@@ -30,9 +30,9 @@ cdef inline int64_t pool_alike(
     Vec x, Vec x_end, Vec spare, Tap spare_taps, Vec best, Tap taps, KnownTaps* known, const Geometry* g,
     const Tile* tile, const int64_t* window, int64_t windows, bint keep,
 ) noexcept nogil:
-    """Pool windows of a tile, from `window` on, of the next few that have the same taps in the input. `x` is the plane.
+    """Pool some windows of a tile, from `window` on, that have the same taps in the input, or all but the last of them.
 
-    Returns how many, 0 if the type's comparisons were not enough.
+    `x` is the plane. Returns how many were pooled, 0 if the type's comparisons were not enough.
     """
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t row = first_row(g, window)
@@ -45,8 +45,8 @@ cdef inline int64_t pool_alike(
     x += (row * axis.size + window_start(axis, window[2])) * g.inner + tile.channel
     if g.inner == 1 and windows > 1:
         step = axis.stride
-        lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])), sizeof(x[0]) <= PAIRED,
-                          x_end - (x + seen.list.offsets[0]))
+        lanes = lanes_for(windows, step, SPARE // <int> min(sizeof(best[0]), sizeof(taps[0])),
+                          in_pairs[Vec](x, step), x_end - (x + seen.list.offsets[0]))
         windows = min(windows, lanes)
         times = 1
     elif picked:

@@ -52,14 +52,16 @@ cdef int64_t pool_rows_of_windows(Vec x, Tap taps, const MaxPool* job, int64_t b
         start = first_row(g, window) * axis.size
         first = x + item.plane * g.plane + start
         readable = x_end - (first + seen.list.offsets[0])
-        lanes = lanes_for(axis.pooled, axis.stride, vector, sizeof(x[0]) <= PAIRED, readable)
-        # Only the last rows can be such that what lies behind them is not there to be read.
-        rows = max(1, min(rows, (readable - lanes * axis.stride) // shift + 1)) if lanes >= axis.pooled else 1
+        lanes = lanes_for(axis.pooled, axis.stride, vector, in_pairs[Vec](x, axis.stride), readable)
+        # Only behind the last rows there may be too little to be read.
+        rows = min(rows, max(0, readable - lanes * axis.stride) // shift + 1)
+        if lanes < axis.pooled:
+            rows = 1
+            if not take_list[Vec, Tap](best + lanes, taps + lanes, first + lanes * axis.stride, &seen.list, False, 1,
+                                       0, 1, 0, 1, keep):
+                break
         if not take_list[Vec, Tap](best, taps, first, &seen.list, False, rows, shift, lanes,
                                    read_ahead(rows, shift, lanes * axis.stride), axis.stride, keep):
-            break
-        if lanes < axis.pooled and not take_list[Vec, Tap](
-                best + lanes, taps + lanes, first + lanes * axis.stride, &seen.list, False, 1, 0, 1, 0, 1, keep):
             break
         close_up(best, best, rows, axis.pooled * sizeof(best[0]), lanes * sizeof(best[0]))
         if keep:

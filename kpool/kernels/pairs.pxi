@@ -34,13 +34,18 @@ cdef extern from *:
     uint32_t first_of_32 "kp_first_of_32" (const void* pairs, Py_ssize_t j) noexcept nogil
 
 
+cdef inline bint in_pairs(Vec x, Py_ssize_t step) noexcept nogil:
+    """Whether a loop reads elements with those behind them. `x` is there for its type."""
+    return step == 2 and sizeof(x[0]) <= PAIRED
+
+
 cdef inline void read_lane(Vec element, Vec x, Py_ssize_t j, Py_ssize_t step) noexcept nogil:
     """Read the element `j` steps on. Called with a literal for `step`."""
-    if step == 2 and sizeof(x[0]) == 1:
-        (<u8_r> element)[0] = first_of_8(x, j)
-    elif step == 2 and sizeof(x[0]) == 2:
-        (<u16_r> element)[0] = first_of_16(x, j)
-    elif step == 2 and sizeof(x[0]) == 4 and PAIRED == 4:
-        (<u32_r> element)[0] = first_of_32(x, j)
-    else:
+    if not in_pairs[Vec](x, step):
         element[0] = x[j * step]
+    elif sizeof(x[0]) == 1:
+        (<u8_r> element)[0] = first_of_8(x, j)
+    elif sizeof(x[0]) == 2:
+        (<u16_r> element)[0] = first_of_16(x, j)
+    else:
+        (<u32_r> element)[0] = first_of_32(x, j)

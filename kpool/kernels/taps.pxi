@@ -102,15 +102,15 @@ cdef inline int64_t lanes_for(
 ) noexcept nogil:
     """How many windows to take as lanes where the windows of a row are lanes, if `readable` elements follow.
 
-    Whole vectors, if what lies behind the row can be read; the lanes too many are overwritten later. One more if the
-    elements are not `paired`, since the compiler leaves the last lane of a loop with steps to a loop without vectors.
-    One less than windows where a pair could reach behind the last element: that window is to be taken alone.
+    Whole vectors, if what lies behind the row can be read; the lanes too many are overwritten later. One more where
+    there are steps and elements are not read in pairs, since the compiler leaves the last lane of such a loop to one
+    without vectors. Else as many as there are windows, but for the last one where its pair could reach too far.
     """
-    cdef int64_t alone = 0 if paired else 1
-    cdef int64_t lanes = ceil_div(windows - alone, vector) * vector + alone
+    cdef int64_t left = 1 if step > 1 and not paired else 0
+    cdef int64_t lanes = ceil_div(windows - left, vector) * vector + left
     if lanes * step <= readable:
         return lanes
-    return windows - 1 if paired and step == 2 else windows
+    return windows - 1 if paired else windows
 
 
 cdef inline int64_t doublings(const Axis* axis) noexcept nogil:

@@ -83,7 +83,8 @@ cdef extern from *:
     /* Moves rows of some bytes, `pitch` apart, to where the one before ends; they may stay in their place. In pieces of
        a vector, of which the last one may be too long: the next row is written over that. So rows go in ascending
        order, and 63 bytes behind the last one must be there to read and to write. It does not reach rows that are
-       still to be moved, which are as far apart as whole vectors and one element, or elsewhere, or do not move. */
+       still to be moved, which are as far apart as whole vectors, or those and one element, or elsewhere, or do not
+       move. */
     static inline void kp_close_up(void* to, const void* from, Py_ssize_t count, size_t width, size_t pitch) {
         if (width <= 16)
             for (Py_ssize_t i = 0; i < count; i++)
