@@ -36,6 +36,8 @@ SHAPES = {
     "long, single and narrow": ((2, 5, 44, 1), (5, 2), (1, 2), (1, 1)),
     "short lines": ((90, 16, 2), (2,), (2,), (1,)),
     "rows longer than a line": ((1, 5, 2500, 1), (2, 2), (2, 2), (1, 1)),
+    # More rows to a stride than a line holds.
+    "long strides": ((1, 23, 900, 3), (5, 2), (10, 2), (1, 1)),
 }
 
 
