@@ -28,6 +28,8 @@ SHAPES = {
     "long pairs with gaps": ((2, 50, 46, 1), (2, 2), (3, 2), (1, 1)),
     "long pairs and a row left": ((3, 51, 46, 1), (2, 2), (2, 2), (1, 1)),
     "long pairs with gaps, and a row left": ((3, 52, 47, 1), (2, 2), (3, 2), (1, 1)),
+    # The last rows of bytes, several of them, are shorter than a vector of them.
+    "long and close": ((2, 9, 27, 1), (2, 3), (1, 2), (1, 1)),
     "long dilated": ((2, 40, 60, 1), (2, 3), (2, 2), (3, 2)),
     "long and wide": ((2, 9, 200, 1), (2, 40), (2, 30), (1, 1)),
     "long slices": ((2, 5, 30, 50, 1), (1, 2, 2), (1, 2, 2), (1, 1, 1)),
