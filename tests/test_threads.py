@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 
@@ -209,24 +210,67 @@ def test_small_tensors_wake_nobody():
     assert out == "0\n"
 
 
+def allowed_cores():
+    """Of this thread, where they can be asked for."""
+    return os.sched_getaffinity(0) if sys.platform == "linux" else None
+
+
 def _kernel_in_child(queue):
     from kpool.kernels import threads
 
     # TensorFlow itself does not survive a fork, so the child runs the pool alone.
-    queue.put((threads.num_workers(), threads.exercise(1 << 20), threads.num_workers()))
+    cores, before = allowed_cores(), threads.num_workers()
+    threads.set_num_threads(2)
+    done = [threads.exercise(1 << 20) for _ in range(3)]
+    # As many jobs as there were workers, and fewer workers: none may have been given to one that is gone.
+    queue.put((before, done, threads.num_workers(), allowed_cores() == cores))
 
 
 def test_a_forked_child_starts_its_own_workers(thread_count):
     thread_count(3)
     assert threads.exercise(1 << 20) == 1 << 20
     assert threads.num_workers() >= 2
+    sleep(0.1)
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     child = context.Process(target=_kernel_in_child, args=(queue,))
     child.start()
-    assert queue.get(timeout=60) == (0, 1 << 20, 2)
+    assert queue.get(timeout=60) == (0, [1 << 20] * 3, 1, True)
     child.join(60)
     assert child.exitcode == 0
+
+
+@LINUX
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_worker_is_woken_on_another_core_and_may_then_run_on_all(cores):
+    if len(os.sched_getaffinity(0)) < cores:
+        pytest.skip("this process may not use that many cores")
+    run_python(
+        f"""
+        import os
+        from time import sleep
+        from kpool.kernels import threads
+        home = set(sorted(os.sched_getaffinity(0))[:{cores}])
+        core = min(home)
+        os.sched_setaffinity(0, home)
+        tasks = lambda: set(os.listdir("/proc/self/task"))
+        threads.set_num_threads(2)
+        before = tasks()
+        threads.exercise(2)
+        [worker] = map(int, tasks() - before)
+        os.sched_setaffinity(0, {{core}})
+        seen = []
+        for _ in range(200):
+            sleep(1e-3)
+            assert threads.exercise(2) == 2
+            seen.append(os.sched_getaffinity(worker))
+        elsewhere = home - {{core}} or home
+        assert elsewhere in seen
+        assert all(cores in (home, elsewhere) for cores in seen)
+        sleep(0.1)
+        assert os.sched_getaffinity(worker) == home
+        """
+    )
 
 
 def test_the_interpreter_ends_while_the_pool_is_busy():

@@ -10,6 +10,8 @@ more, and a caller waits for the last worker, for a fraction of a millisecond be
 """
 from libc.stdint cimport int64_t
 
+from .cores cimport Cores, go_anywhere, keep_off_my_core, pthread_t
+
 cdef extern from *:
     """
     #include <pthread.h>
@@ -44,7 +46,6 @@ cdef extern from *:
     #define kp_load(value) __atomic_load_n((value), __ATOMIC_ACQUIRE)
     #define kp_store(value, x) __atomic_store_n((value), (x), __ATOMIC_RELEASE)
     static pthread_mutex_t kp_mutex = PTHREAD_MUTEX_INITIALIZER;
-    static pthread_cond_t kp_posted = PTHREAD_COND_INITIALIZER;    /* a job has work to begin */
     static pthread_cond_t kp_released = PTHREAD_COND_INITIALIZER;  /* a worker let go of a job */
     """
     ctypedef struct pthread_mutex_t:
@@ -53,7 +54,6 @@ cdef extern from *:
         pass
     ctypedef struct pthread_attr_t:
         pass
-    ctypedef unsigned long pthread_t
     ctypedef struct kp_floats:
         pass
     enum:
@@ -61,7 +61,6 @@ cdef extern from *:
         STACK "KP_STACK"
     const kp_floats default_floats "kp_default_floats"
     pthread_mutex_t mutex "kp_mutex"
-    pthread_cond_t posted "kp_posted"
     pthread_cond_t released "kp_released"
     int64_t claim "kp_claim" (int64_t* counter, int64_t step) noexcept nogil
     int load "kp_load" (const int* value) noexcept nogil
@@ -73,6 +72,7 @@ cdef extern from *:
     int pthread_cond_wait(pthread_cond_t*, pthread_mutex_t*) noexcept nogil
     int pthread_cond_signal(pthread_cond_t*) noexcept nogil
     int pthread_cond_broadcast(pthread_cond_t*) noexcept nogil
+    pthread_t pthread_self() noexcept nogil
     int pthread_attr_init(pthread_attr_t*) noexcept nogil
     int pthread_attr_setdetachstate(pthread_attr_t*, int) noexcept nogil
     int pthread_attr_setstacksize(pthread_attr_t*, size_t) noexcept nogil
@@ -97,8 +97,19 @@ cdef struct Job:
     int holders         # workers that are; changed with the mutex held, read atomically
     Job* below          # next older job on the list; guarded by the mutex
 
+# A worker that sleeps, or could. Lives on its stack; guarded by the mutex.
+cdef struct Sleeper:
+    pthread_t thread
+    pthread_cond_t posted   # a job has work to begin
+    bint woken
+    bint kept_off           # a core, until it wakes
+    Cores cores
+    Sleeper* below          # who fell asleep before
+
 # Jobs with items that nobody has begun, newest first. Guarded by the mutex.
 cdef Job* jobs = NULL
+# Workers that nobody has woken, the last to fall asleep first. Guarded by the mutex.
+cdef Sleeper* sleepers = NULL
 # Worker threads of this process. Guarded by the mutex.
 cdef int workers = 0
 # How many jobs were ever posted, modulo 2^31. Changed with the mutex held, read atomically.
@@ -162,10 +173,38 @@ cdef void look_for_posts(int seen) noexcept nogil:
         wait_a_little()
 
 
+cdef void sleep(Sleeper* me) noexcept nogil:
+    """Return when a caller has woken this worker. The mutex must be held."""
+    global sleepers
+    me.woken = False
+    me.below = sleepers
+    sleepers = me
+    while not me.woken:
+        pthread_cond_wait(&me.posted, &mutex)
+    if me.kept_off:
+        go_anywhere(&me.cores)
+
+
+cdef void wake(int wanted) noexcept nogil:
+    """Wake that many workers, or all that sleep. The mutex must be held."""
+    global sleepers
+    cdef Sleeper* sleeper
+    while wanted > 0 and sleepers != NULL:
+        wanted -= 1
+        sleeper = sleepers
+        sleepers = sleeper.below
+        sleeper.woken = True
+        sleeper.kept_off = keep_off_my_core(sleeper.thread, &sleeper.cores)
+        pthread_cond_signal(&sleeper.posted)
+
+
 cdef void* worker(void* unused) noexcept nogil:
+    cdef Sleeper me
     cdef Job* job
     cdef int seen
     cdef bint looked = False
+    me.thread = pthread_self()
+    pthread_cond_init(&me.posted, NULL)
     pthread_mutex_lock(&mutex)
     while True:
         job = job_with_a_seat()
@@ -177,7 +216,7 @@ cdef void* worker(void* unused) noexcept nogil:
             looked = True
             continue
         if job == NULL:
-            pthread_cond_wait(&posted, &mutex)
+            sleep(&me)
             continue
         store(&job.holders, job.holders + 1)
         pthread_mutex_unlock(&mutex)
@@ -230,8 +269,7 @@ cdef void parallel_for(Work work, const void* job, int64_t items, double cost) n
     posting.below = jobs
     jobs = &posting
     store(&posts, (posts + 1) & 0x7FFFFFFF)
-    for _ in range(posting.seats):
-        pthread_cond_signal(&posted)
+    wake(posting.seats)
     pthread_mutex_unlock(&mutex)
     run(&posting, True)
     pthread_mutex_lock(&mutex)
@@ -258,11 +296,11 @@ cdef void after_fork_in_parent() noexcept nogil:
 
 cdef void after_fork_in_child() noexcept nogil:
     """Only the forking thread lives on: no workers, and no jobs but those of threads that are gone."""
-    global jobs, workers
+    global jobs, sleepers, workers
     jobs = NULL
+    sleepers = NULL
     workers = 0
     pthread_mutex_init(&mutex, NULL)
-    pthread_cond_init(&posted, NULL)
     pthread_cond_init(&released, NULL)
 
 
