@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PROCESSORS = Path("/proc/cpuinfo")
+# Whether Linux backs memory by huge pages: always, where a program asks for it, or never.
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def last_level_cache() -> int:
@@ -32,6 +34,20 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def huge_pages() -> str:
+    """The setting in force, which Linux shows in brackets among the others."""
+    return HUGE_PAGES.read_text().partition("[")[2].partition("]")[0] if HUGE_PAGES.exists() else "unknown"
+
+
+def onednn() -> str:
+    """Whether TensorFlow uses oneDNN, and with it an allocator that keeps memory back."""
+    try:  # It is not public.
+        from tensorflow.python.util._pywrap_util_port import IsMklEnabled
+    except ImportError:
+        return "unknown"
+    return "on" if IsMklEnabled() else "off, so every large result is in fresh memory"
+
+
 def facts(threads: int) -> dict[str, str]:
     """Everything that the figures depend on."""
     import kpool
@@ -47,6 +63,8 @@ def facts(threads: int) -> dict[str, str]:
         "processor": f"{processor()}, {cores()} cores, last-level cache of {last_level_cache() >> 20} MiB",
         "system": f"{platform.platform()}, load average {os.getloadavg()[0]:.1f} before the run",
         "kpool.show_config()": "; ".join(shown.getvalue().splitlines()),
+        "TensorFlow's oneDNN": onednn(),
+        "huge pages": huge_pages(),
         "PyTorch": pytorch,
         "threads": f"{threads} for each of kpool, TensorFlow, PyTorch and the copy",
         "times": "of one operation; kpool and TensorFlow do many in one graph unless it says eager, PyTorch in a loop",

@@ -90,19 +90,28 @@ cdef bint add_output(
     Call* call, int i, int dtype, size_t width, const int64_t* shape, int ndim, View* view,
 ) noexcept nogil:
     """Allocate an output; the geometry has checked that its size fits."""
+    cdef size_t size = bytes_of(width, shape, ndim)
     if call.buffers != NULL:
-        return output_buffer(call, i, shape, ndim, view)
-    return hold(call, TF_AllocateOutput(call.context, i, dtype, shape, ndim, bytes_of(width, shape, ndim), call.status),
-                view)
+        if not output_buffer(call, i, shape, ndim, view):
+            return False
+    elif not hold(call, TF_AllocateOutput(call.context, i, dtype, shape, ndim, size, call.status), view):
+        return False
+    ask_for_huge_pages(view.data, size)
+    return True
 
 
 cdef bint add_scratch(Call* call, int dtype, const int64_t* shape, int ndim, View* view) noexcept nogil:
     cdef TF_AllocatorAttributes attributes = TF_AllocatorAttributes(struct_size=KP_ATTRIBUTES_SIZE, on_host=1)
-    cdef size_t size
+    cdef size_t size = bytes_of(element_size(<Element> element_of(dtype)), shape, ndim)
+    cdef TF_Tensor* tensor
     if call.buffers != NULL:
-        size = bytes_of(element_size(<Element> element_of(dtype)), shape, ndim)
-        return hold(call, TF_AllocateTensor(dtype, shape, ndim, size), view)
-    return hold(call, TF_AllocateTemp(call.context, dtype, shape, ndim, &attributes, call.status), view)
+        tensor = TF_AllocateTensor(dtype, shape, ndim, size)
+    else:
+        tensor = TF_AllocateTemp(call.context, dtype, shape, ndim, &attributes, call.status)
+    if not hold(call, tensor, view):
+        return False
+    ask_for_huge_pages(view.data, size)
+    return True
 
 
 cdef bint same_shape(const View* view, const int64_t* shape, int ndim) noexcept nogil:

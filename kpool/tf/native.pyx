@@ -29,6 +29,7 @@ cdef bint ready                 # whether the functions of other modules are bou
 cdef Problem registration       # why registration failed, if it did
 
 include "xla_registry.pxi"
+include "pages.pxi"
 include "call.pxi"
 include "attributes.pxi"
 include "max_pool.pxi"
