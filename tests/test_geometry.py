@@ -55,6 +55,17 @@ def test_unknown_sizes_stay_unknown():
 
 
 @pytest.mark.parametrize(
+    ("known", "wrong"), [(1, True), (1, 1.0), ((1, 2), (True, 2)), ((1, 2), (1.0, 2)), ((1, 2), (1, np.float32(2)))]
+)
+def test_what_only_equals_a_known_argument_is_refused(known, wrong):
+    """Windows are kept by their arguments, and some that are wrong equal some that are right."""
+    make_window(2, known)
+    assert known == wrong
+    with pytest.raises(ValueError, match=r"`pool_size` must .* Received: pool_size="):
+        make_window(2, wrong)
+
+
+@pytest.mark.parametrize(
     ("padding", "expected"),
     [
         ("valid", ((0, 0), (0, 0))),

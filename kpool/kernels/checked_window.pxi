@@ -58,7 +58,40 @@ cdef class CheckedWindow:
             return result
         raise ValueError(problem.message.decode())
 
-    def pooled_size(self, int axis, size):
+    cdef tuple spatial(self, tuple shape):
+        """The spatial part of a shape, which must have the window's rank."""
+        if len(shape) != self.window.rank + 2:
+            raise ValueError(
+                f"`inputs` must have rank {self.window.rank + 2}: batch, {self.window.rank} spatial axes and channels. "
+                f"Received: inputs of shape {shape}"
+            )
+        return shape[2:] if self.window.channels_first else shape[1:self.window.rank + 1]
+
+    cdef tuple with_spatial(self, tuple shape, list sizes):
+        """A shape with other spatial sizes."""
+        return (*shape[:2], *sizes) if self.window.channels_first else (shape[0], *sizes, shape[self.window.rank + 1])
+
+    def pooled_shape(self, tuple shape):
+        """The shape of a pooled input; sizes that are unknown (None) stay so, unless they are fixed."""
+        sizes = self.spatial(shape)
+        pooled = self.with_spatial(shape, [self.pooled_size(axis, size) for axis, size in enumerate(sizes)])
+        if self.window.adaptive:
+            # Only here does the window follow from the input.
+            self.taps(sizes)
+        return pooled
+
+    def unpooled_shape(self, tuple shape, wanted):
+        """The shape of an unpooled input, with the spatial sizes `wanted`, where they are not None, if it can be."""
+        sizes = self.spatial(shape)
+        return self.with_spatial(shape, [
+            self.unpooled_size(axis, size, wanted_size)
+            for axis, (size, wanted_size) in enumerate(zip(sizes, wanted))])
+
+    def unpooled_shape_of_unknown_size(self, tuple shape):
+        """The same where spatial sizes are known only when the graph runs."""
+        return self.with_spatial(shape, [None] * len(self.spatial(shape)))
+
+    cdef pooled_size(self, int axis, size):
         """Number of windows along one spatial axis of `size` elements; None, unless it is fixed, for a size of None."""
         if size is not None:
             return self.lay(axis, size).pooled
@@ -81,7 +114,7 @@ cdef class CheckedWindow:
             return taps
         raise ValueError(problem.message.decode())
 
-    def unpooled_size(self, int axis, size, wanted=None):
+    cdef unpooled_size(self, int axis, size, wanted):
         """Size of one spatial axis after unpooling `size` windows, `wanted` if that is possible; None gives None."""
         cdef Problem problem
         cdef Axis result = POINT

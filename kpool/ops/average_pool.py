@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from kpool.ops.backend import as_tensor, functions, like
+from kpool.ops.backend import as_tensor, functions, like, standard_dtype
 from kpool.ops.geometry import Window, flag, integers, make_window
 from kpool.ops.symbolic import works_in_models
 
@@ -87,7 +87,7 @@ def average_pool_tensors(
 
 def average_dtype(dtype: Any) -> str:
     """The dtype of an average: that of what is averaged, and Keras' default float dtype for integers."""
-    dtype = keras.backend.standardize_dtype(dtype)
+    dtype = standard_dtype(dtype)
     return dtype if "float" in dtype else str(keras.backend.result_type(dtype, float))
 
 

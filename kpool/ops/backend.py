@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -52,9 +53,15 @@ def dense(name: str, value: Any) -> Any:
     return tensor
 
 
+@lru_cache(maxsize=256)
+def standard_dtype(dtype: Any) -> str:
+    """Keras' name of a dtype; it takes its time to find it."""
+    return str(keras.backend.standardize_dtype(dtype))
+
+
 def check_tensor(name: str, dtype: Any, rank: int | None) -> None:
     """Refuse a tensor, symbolic or not, of a dtype or rank that kpool cannot pool."""
-    dtype = keras.backend.standardize_dtype(dtype)
+    dtype = standard_dtype(dtype)
     if dtype not in FLOAT_DTYPES + INTEGER_DTYPES:
         raise ValueError(
             f"`{name}` must be of dtype {', '.join(FLOAT_DTYPES)} or an integer dtype. "

@@ -6,7 +6,7 @@ The formulas themselves are in `kpool.kernels.geometry`, where the native ops fi
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from typing import Any, Literal
@@ -86,11 +86,7 @@ class Window:
         Raises:
             ValueError: If the rank is wrong or the window does not fit.
         """
-        pooled = self._with_spatial(shape, self._checked.pooled_size)
-        if self.output_size is not None:
-            # Only here does the window follow from the input.
-            self.taps(shape)
-        return pooled
+        return self._checked.pooled_shape(tuple(shape))
 
     def check_index_dtype(self, shape: Any, index_dtype: str) -> None:
         """Refuse an index type that cannot hold every position of an input's planes, as far as its shape is known.
@@ -106,24 +102,11 @@ class Window:
         Raises:
             ValueError: If the rank is wrong or no input of `output_size` can be pooled to this shape.
         """
-        wanted = output_size or (None,) * self.rank
-        return self._with_spatial(shape, lambda i, size: self._checked.unpooled_size(i, size, wanted[i]))
+        return self._checked.unpooled_shape(tuple(shape), output_size or (None,) * self.rank)
 
     def unpooled_shape_of_unknown_size(self, shape: Sequence[int | None]) -> Shape:
         """The shape of an unpooled input whose spatial sizes are known only when the graph runs."""
-        return self._with_spatial(shape, lambda i, size: None)
-
-    def _with_spatial(self, shape: Sequence[int | None], size_of: Callable[[int, int | None], int | None]) -> Shape:
-        shape = tuple(shape)
-        if len(shape) != self.rank + 2:
-            raise ValueError(
-                f"`inputs` must have rank {self.rank + 2}: batch, {self.rank} spatial axes and channels. "
-                f"Received: inputs of shape {shape}"
-            )
-        spatial = (size_of(i, size) for i, size in enumerate(self.spatial(shape)))
-        if self.channels_first:
-            return (*shape[:2], *spatial)
-        return (shape[0], *spatial, shape[-1])
+        return self._checked.unpooled_shape_of_unknown_size(tuple(shape))
 
 
 def make_window(
@@ -140,6 +123,20 @@ def make_window(
     Raises:
         ValueError: If an argument has the wrong form or a value that is not possible.
     """
+    arguments = rank, pool_size, strides, padding, standard_data_format(data_format), dilation_rate, ceil_mode
+    return (_made if all(map(_is_plain, arguments)) else _make)(*arguments)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether an argument equals no other of its type that means something else, as (1,) equals (True,)."""
+    if type(value) is tuple:
+        return all(type(entry) is int for entry in value)
+    return type(value) in (int, str, bool, type(None))
+
+
+def _make(
+    rank: int, pool_size: Any, strides: Any, padding: Any, data_format: str, dilation_rate: Any, ceil_mode: Any
+) -> Window:
     pool_size = integers("pool_size", pool_size, rank)
     return _shared(
         pool_size,
@@ -147,8 +144,12 @@ def make_window(
         integers("dilation_rate", dilation_rate, rank),
         _pairs(padding, rank),
         flag("ceil_mode", ceil_mode),
-        standard_data_format(data_format) == "channels_first",
+        data_format == "channels_first",
     )
+
+
+# Arguments are mostly those of the last call.
+_made = lru_cache(maxsize=256, typed=True)(_make)
 
 
 def make_adaptive_window(

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from kpool.kernels.geometry import check_unpooled_sizes
-from kpool.ops.backend import INDEX_DTYPES, as_tensor, dense, functions, is_symbolic, like
+from kpool.ops.backend import INDEX_DTYPES, as_tensor, dense, functions, is_symbolic, like, standard_dtype
 from kpool.ops.geometry import Window, integers, make_window
 from kpool.ops.symbolic import works_in_models
 
@@ -140,7 +140,7 @@ def check_duplicates(duplicates: str) -> str:
 
 def check_indices(inputs: Any, indices: Any) -> None:
     """Refuse indices that cannot belong to the inputs."""
-    dtype = keras.backend.standardize_dtype(indices.dtype)
+    dtype = standard_dtype(indices.dtype)
     if dtype not in INDEX_DTYPES:
         raise ValueError(f"`indices` must be of dtype int32 or int64. Received: indices of dtype {dtype}")
     shapes = tuple(inputs.shape), tuple(indices.shape)
