@@ -9,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -72,15 +72,40 @@ LEVELS = dict(list(LEVELS.items())[: int(COUNT)])
 STABLE_ABI = ("Py_LIMITED_API", "0x030B0000")
 
 
-def extension(name: str, flags: Sequence[str] = (), macros: Sequence[tuple] = (), **options: list) -> Extension:
+def extension(
+    name: str, flags: Sequence[str] = (), macros: Sequence[tuple] = (), source: str | None = None, **options: list
+) -> Extension:
     return Extension(
         name,
-        [name.replace(".", "/") + ".pyx"],
+        [source or name.replace(".", "/") + ".pyx"],
         extra_compile_args=[*FLAGS, *flags],
         define_macros=[STABLE_ABI, *macros],
         py_limited_api=True,
         **options,
     )
+
+
+def translated(*extensions: Extension) -> list[Extension]:
+    """The extensions, with the C that Cython makes of their sources."""
+    return cythonize(
+        list(extensions),
+        compiler_directives=DIRECTIVES,
+        build_dir="build/cython",
+        force=DEBUG,
+        emit_linenums=DEBUG,
+        nthreads=os.cpu_count(),
+    )
+
+
+def of_every_level(kernels: Extension) -> Iterator[Extension]:
+    """Kernels as one module per instruction set. Cython takes long for them, so their C is made once, and copied."""
+    source = Path(kernels.sources[0])
+    for level, flags in LEVELS.items():
+        copy = source.with_stem(f"{source.stem}_{level}")
+        if not copy.exists() or copy.stat().st_mtime < source.stat().st_mtime:
+            code = source.read_text().replace(f"PyInit_{source.stem}", f"PyInit_{copy.stem}")
+            copy.write_text(code.replace(kernels.name, f"kpool.kernels.{copy.stem}"))
+        yield extension(f"kpool.kernels.{copy.stem}", flags, [INLINE], str(copy))
 
 
 class BuildExtensions(build_ext):
@@ -108,7 +133,7 @@ class BuildExtensions(build_ext):
             subprocess.run([*self.compiler.compiler_so, "-shared", soname, str(source), "-o", str(library)], check=True)
             native = next(e for e in self.extensions if e.name == "kpool.tf.native")
             native.extra_link_args = ["-Wl,--no-as-needed", str(library)]
-        # One compiler per core: a set of kernels takes half a minute.
+        # One compiler per core: a set of kernels takes minutes.
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
@@ -138,24 +163,17 @@ class BuildExtensions(build_ext):
 
 # Cython's processes may import this file.
 if __name__ == "__main__":
+    forward, backward, *others = translated(
+        extension("kpool.kernels.forward"),
+        extension("kpool.kernels.backward"),
+        extension("kpool.kernels.geometry"),
+        extension("kpool.kernels.threads"),
+        extension("kpool.kernels.driver", macros=[("KPOOL_LEVELS", len(LEVELS))]),
+        extension("kpool.tf.native", extra_link_args=["-Wl,-undefined,dynamic_lookup"] if MACOS else []),
+    )
     setup(
         options={"bdist_wheel": {"py_limited_api": "cp311"}},
         cmdclass={"build_ext": BuildExtensions},
-        ext_modules=cythonize(
-            [
-                extension("kpool.kernels.geometry"),
-                extension("kpool.kernels.threads"),
-                *(extension(f"kpool.kernels.{level}", flags, [INLINE]) for level, flags in LEVELS.items()),
-                extension("kpool.kernels.driver", macros=[("KPOOL_LEVELS", len(LEVELS))]),
-                extension(
-                    "kpool.tf.native",
-                    extra_link_args=["-Wl,-undefined,dynamic_lookup"] if MACOS else [],
-                ),
-            ],
-            compiler_directives=DIRECTIVES,
-            build_dir="build/cython",
-            force=DEBUG,
-            emit_linenums=DEBUG,
-            nthreads=os.cpu_count(),
-        ),
+        # What takes longest to compile comes first.
+        ext_modules=[*of_every_level(forward), *of_every_level(backward), *others],
     )

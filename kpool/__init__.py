@@ -7,7 +7,10 @@ __version__ = "0.1.0"
 
 if not all(
     any((Path(__file__).parent / f"{name}{suffix}").exists() for suffix in EXTENSION_SUFFIXES)
-    for name in ("kernels/geometry", "kernels/threads", "kernels/baseline", "kernels/driver", "tf/native")
+    for name in (
+        *("kernels/geometry", "kernels/threads", "kernels/forward_baseline", "kernels/backward_baseline"),
+        *("kernels/driver", "tf/native"),
+    )
 ):
     raise ImportError(
         f"kpool in {Path(__file__).parent} is not built for this Python: it is kpool's source, or a package for "

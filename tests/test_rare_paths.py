@@ -43,6 +43,21 @@ def test_windows_with_more_columns_between_two_elements_than_a_line_holds(winner
     same_bits(means, x[:, ::5000].sum(1, keepdims=True))
 
 
+@pytest.mark.parametrize(("dtype", "rows"), [("uint8", 130), ("int8", 130), ("int16", 32_769), ("float16", 32_769)])
+def test_narrow_elements_two_apart_in_windows_of_many(dtype, rows, rng):
+    """Taps wider than elements, which are read a column apart, since windows are pairs of columns of one channel."""
+    columns, width = 37, 2 * 37 + 1
+    x = rng.integers(1, 99, (1, 2 * rows, width, 1)).astype(dtype)
+    # A window with its winner in its last row, and one with two, of which the first is its first column's.
+    x[0, rows - 1, 5, 0] = x[0, 2 * rows - 2, 20, 0] = x[0, 2 * rows - 2, 21, 0] = 120
+    values, indices = kpool.ops.max_pool(x, (rows, 2), return_indices=True)
+    windows = x[0, :, : 2 * columns, 0].reshape(2, rows, columns, 2).transpose(0, 2, 1, 3).reshape(2, columns, -1)
+    tap = windows.argmax(-1)
+    row, column = tap // 2 + rows * np.arange(2)[:, None], tap % 2 + 2 * np.arange(columns)
+    same_bits(indices[0, ..., 0], (row * width + column).astype("int32"))
+    same_bits(values[0, ..., 0], windows.max(-1))
+
+
 @pytest.mark.sandbox
 def test_a_gradient_asks_windows_and_not_their_taps():
     """Every other row has no tap on it, of 500 windows with a milliard each."""

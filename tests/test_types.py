@@ -80,6 +80,10 @@ def embedded_arguments(function):
 def test_every_compiled_module_has_a_stub():
     stubs = {path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.pyi")}
     compiled = {path.relative_to(PACKAGE).with_name(path.name.split(".")[0]) for path in PACKAGE.rglob("*.so")}
-    # One per instruction set, for the driver alone.
-    levels = {Path("kernels", level) for level in ("baseline", "avx2", "avx512")}
+    # Those of an instruction set, for the driver alone.
+    levels = {
+        Path("kernels", f"{part}_{level}")
+        for part in ("forward", "backward")
+        for level in ("baseline", "avx2", "avx512")
+    }
     assert compiled - levels == stubs

@@ -2,10 +2,6 @@
 #
 # The rows of their windows are summed for all columns, in a line in which each begins at a whole vector; then columns.
 
-cdef enum:
-    VECTOR = 16     # elements that rows are rounded up to
-
-
 cdef inline int64_t width_in_line(const Geometry* g) noexcept nogil:
     """Columns of a row, rounded up to vectors."""
     return ceil_div(g.axes[2].size, VECTOR) * VECTOR

@@ -1,5 +1,9 @@
 # The loop that adds up listed elements, in float32 for all but float64.
 
+cdef enum:
+    VECTOR = 16     # elements that rows of one channel are rounded up to
+
+
 cdef inline void add_element(Sum total, RealVec x) noexcept nogil:
     if RealVec is f16_r:
         total[0] += float_from_half(x[0])

@@ -9,7 +9,7 @@ from kpool.kernels.caches import last_level_cache
 from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, any_overlap, ceil_div
 from kpool.kernels.table cimport (
-    LESS_WIDE, ROWS_TOGETHER, AveragePool, Kernels, MaxPool, MaxPoolIndices, Move, Place, is_wide, reach_of,
+    LESS_WIDE, ROWS_TOGETHER, AveragePool, Backward, Forward, MaxPool, MaxPoolIndices, Move, Place, is_wide, reach_of,
 )
 from kpool.kernels.threads cimport Work, parallel_for
 
@@ -46,24 +46,26 @@ cdef enum:
     BLOCK = 32              # channels that are worth an item of their own
     FEWEST_TOGETHER = 4     # rows of windows that are worth taking together
 
-# The instruction sets that this processor has, least first. Each is a module of its own, compiled for it.
+# The instruction sets that this processor has, least first. Each has two modules of its own, compiled for it.
 LEVELS = ("baseline", "avx2", "avx512")[: usable_levels()]
 
-cdef const Kernels* kernels
+cdef const Forward* forward
+cdef const Backward* backward
 cdef str chosen
 cdef double size_of_cache = last_level_cache()
 
 
 def set_level(str level):
     """Use the kernels of one of LEVELS from now on. Results are the same bits for each."""
-    global kernels, chosen
+    global forward, backward, chosen
     if level not in LEVELS:
         raise ValueError(
             "`level`, or the environment variable KPOOL_SIMD, must be an instruction set that this processor has: "
             f"{', '.join(LEVELS)}. Received: level={level!r}"
         )
-    table = import_module(f"kpool.kernels.{level}").table
-    kernels = <const Kernels*> PyCapsule_GetPointer(table, NULL)
+    tables = [import_module(f"kpool.kernels.{part}_{level}").table for part in ("forward", "backward")]
+    forward = <const Forward*> PyCapsule_GetPointer(tables[0], NULL)
+    backward = <const Backward*> PyCapsule_GetPointer(tables[1], NULL)
     chosen = level
 
 
@@ -149,7 +151,7 @@ cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t items = cut_pooling(g, &job.rows, &job.blocks)
     job.past_cache = is_past_cache(g, job.element)
-    run(kernels.max_pool, job, g, items, pooling_cost(g, job.element))
+    run(forward.max_pool, job, g, items, pooling_cost(g, job.element))
 
 
 cdef void run_place(Place* job) noexcept nogil:
@@ -159,7 +161,7 @@ cdef void run_place(Place* job) noexcept nogil:
     job.blocks = channel_blocks(rows, g.inner)
     job.past_cache = is_past_cache(g, job.element)
     job.found = 0
-    run(kernels.place_back, job, g, rows * job.blocks, size)
+    run(backward.place_back, job, g, rows * job.blocks, size)
 
 
 cdef void run_max_pool_backward(Place* job) noexcept nogil:
@@ -170,14 +172,14 @@ cdef void run_max_pool_backward(Place* job) noexcept nogil:
 
 
 cdef void run_max_pool_indices(const MaxPoolIndices* job) noexcept nogil:
-    run(kernels.max_pool_indices, job, &job.geometry, pooled_rows(&job.geometry, 1), traffic(&job.geometry, 4))
+    run(forward.max_pool_indices, job, &job.geometry, pooled_rows(&job.geometry, 1), traffic(&job.geometry, 4))
 
 
 cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t items = cut_pooling(g, &job.rows, &job.blocks)
     job.past_cache = is_past_cache(g, job.element)
-    run(kernels.average_pool, job, g, items, pooling_cost(g, job.element))
+    run(forward.average_pool, job, g, items, pooling_cost(g, job.element))
 
 
 cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
@@ -185,7 +187,7 @@ cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
     job.blocks = channel_blocks(rows, g.inner)
     job.past_cache = is_past_cache(g, job.element)
-    run(kernels.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
+    run(backward.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
 
 
 cdef void run_move(Work work, Move* job) noexcept nogil:
@@ -222,11 +224,11 @@ cdef void run_scatter_last(Move* job) noexcept nogil:
         run_place(&place)
         if all_met(&place):
             return
-    run_move(kernels.scatter_last, job)
+    run_move(backward.scatter_last, job)
 
 
 cdef void run_scatter_sum(Move* job) noexcept nogil:
-    run_move(kernels.scatter_sum, job)
+    run_move(backward.scatter_sum, job)
 
 
 cdef bint collected(const Move* job) noexcept nogil:
@@ -238,16 +240,16 @@ cdef bint collected(const Move* job) noexcept nogil:
         return False
     place.blocks = channel_blocks(rows, g.inner)
     place.past_cache = is_past_cache(g, job.element)
-    run(kernels.collect_back, &place, g, rows * place.blocks, traffic(g, element_size(job.element)))
+    run(backward.collect_back, &place, g, rows * place.blocks, traffic(g, element_size(job.element)))
     return all_met(&place)
 
 
 cdef void run_gather(Move* job) noexcept nogil:
     if not collected(job):
-        run_move(kernels.gather, job)
+        run_move(backward.gather, job)
 
 
 cdef void run_gather_last(Move* job) noexcept nogil:
     # Where windows do not overlap no two of them share an index.
     if any_overlap(&job.geometry) or not collected(job):
-        run_move(kernels.gather_last, job)
+        run_move(backward.gather_last, job)

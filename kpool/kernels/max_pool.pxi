@@ -68,9 +68,10 @@ cdef int64_t pool_some(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64
     """Work off items; returns the first for which the type's comparisons were not enough, or `end`."""
     if job.rows > 1:
         return pool_groups[Vec, Tap](x, taps, job, begin, end)
-    elif windows_fill_rows(&job.geometry):
+    # For windows of at most LISTED elements. Where none are, it is not compiled.
+    elif not taps_are_wide[Vec, Tap](x, taps) and windows_fill_rows(&job.geometry):
         return pool_rows_of_windows[Vec, Tap](x, taps, job, begin, end)
-    elif rows_are_short(&job.geometry):
+    elif not taps_are_wide[Vec, Tap](x, taps) and rows_are_short(&job.geometry):
         return pool_short_rows[Vec, Tap](x, taps, job, begin, end)
     return pool_items[Vec, Tap](x, taps, job, begin, end)
 

@@ -188,12 +188,19 @@ cdef inline bint take_all(
     return enough
 
 
+cdef inline bint taps_are_wide(Vec x, Tap taps) noexcept nogil:
+    """Whether taps are wider than elements. So they are only where there are hundreds of them."""
+    return sizeof(taps[0]) > sizeof(x[0])
+
+
 cdef inline bint take_stepping(
     Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
     Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, bint keep,
 ) noexcept nogil:
     """The same where the step is not known, and where the lanes are as few as they are in a narrow block."""
-    if step == 2:
+    if step != 1 and taps_are_wide[Vec, Tap](x, taps):
+        return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, step, keep)
+    elif step == 2:
         return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, 2, keep)
     elif lanes == NARROW:
         return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, NARROW, ahead, 1, keep)

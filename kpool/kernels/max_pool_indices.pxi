@@ -140,7 +140,7 @@ cdef inline void add_positions(Index indices, Tap taps, const Geometry* g, Py_ss
         add_short_positions[Index, Tap](indices, taps, g, count)
 
 
-cdef inline void find_asked_origins(
+cdef void find_asked_origins(
     int64_t* origins, int64_t at, const MaxPool* job, const Tile* tile, const int64_t* window,
 ) noexcept nogil:
     """Where a tile's windows begin, from element `at` on, if a job is asked for indices."""
@@ -150,7 +150,7 @@ cdef inline void find_asked_origins(
         find_origins[i32_r](<i32_r> origins + at, &job.geometry, tile, window)
 
 
-cdef inline void put_windows(
+cdef void put_windows(
     Vec best, Tap taps, int64_t* origins, const MaxPool* job, int64_t position, int64_t windows, int64_t block,
 ) noexcept nogil:
     """Write what windows gave, from element `position` of the results on. Destroys the origins."""

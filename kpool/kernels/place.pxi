@@ -8,10 +8,6 @@
 # An index that does not lie in its own window may not be met. Those that were met are counted, and if any is missing,
 # the caller has to scatter.
 
-include "place_lanes.pxi"
-include "place_bands.pxi"
-include "place_pairs.pxi"
-
 cdef extern from *:
     """
     static inline void kp_count(int64_t* total, int64_t more) {

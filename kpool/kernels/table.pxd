@@ -1,4 +1,4 @@
-"""What a set of compiled kernels offers: one job struct and one function per operation.
+"""What the kernels of an instruction set offer: one job struct and one function per operation.
 
 The kernels do not allocate, do not validate, and do not know who calls them. Pointers come from a caller that has
 checked every size against the geometry.
@@ -80,12 +80,14 @@ cdef struct Move:
     void* scratch
     int64_t bad_position    # of the first index outside its plane; starts as INT64_MAX
 
-cdef struct Kernels:
+cdef struct Forward:
     Work max_pool
     Work max_pool_indices
+    Work average_pool
+
+cdef struct Backward:
     Work place_back
     Work collect_back
-    Work average_pool
     Work average_pool_backward
     Work scatter_last
     Work scatter_sum

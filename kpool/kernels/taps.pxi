@@ -58,7 +58,7 @@ cdef void list_more(WindowTaps* taps, const Geometry* g) noexcept nogil:
     end_list(list)
 
 
-cdef inline WindowTaps* taps_in_input(KnownTaps* known, const Geometry* g, const int64_t* window) noexcept nogil:
+cdef WindowTaps* taps_in_input(KnownTaps* known, const Geometry* g, const int64_t* window) noexcept nogil:
     """The taps of a window that lie in the input, from the last on. Windows of a kind mostly have the same."""
     cdef int kind = (window[2] >= g.axes[2].whole_begin) + (window[2] >= g.axes[2].whole_end)
     cdef WindowTaps* taps = &known.kinds[kind]

@@ -171,7 +171,7 @@ cdef struct Cover:
     int64_t step[2]
 
 
-cdef inline Item item_at(
+cdef Item item_at(
     int64_t number, int64_t blocks, int64_t channels, int64_t depth, int64_t height,
 ) noexcept nogil:
     """An item of planes of `depth` x `height` rows, each cut into blocks of channels."""
@@ -181,7 +181,7 @@ cdef inline Item item_at(
                 channel=block * channels // blocks, channel_end=(block + 1) * channels // blocks)
 
 
-cdef inline void go_on(
+cdef void go_on(
     Item* item, int64_t number, int64_t blocks, int64_t channels, int64_t depth, int64_t height,
 ) noexcept nogil:
     """Go on to item `number`, the next one; without divisions where it is the next row."""
@@ -199,7 +199,7 @@ cdef inline void go_on(
         item.plane += 1
 
 
-cdef inline Cover cover_of(const Geometry* g, const Item* item) noexcept nogil:
+cdef Cover cover_of(const Geometry* g, const Item* item) noexcept nogil:
     """The windows with a tap on an item's row of the unpooled side."""
     cdef Cover cover
     cover.step[0] = windows_on(&g.axes[0], item.d, &cover.first[0], &cover.last[0])
@@ -212,7 +212,7 @@ cdef inline int64_t first_row(const Geometry* g, const int64_t* window) noexcept
     return window_start(&g.axes[0], window[0]) * g.axes[1].size + window_start(&g.axes[1], window[1])
 
 
-cdef inline int64_t block_for(const Axis* axis, int64_t channels, bint whole) noexcept nogil:
+cdef int64_t block_for(const Axis* axis, int64_t channels, bint whole) noexcept nogil:
     """Channels to take at a time: few where windows overlap, so that a line holds several of them.
 
     With `whole`, a line holds a window, and a wide one twice with its padding.
@@ -230,7 +230,7 @@ cdef inline int64_t block_for(const Axis* axis, int64_t channels, bint whole) no
     return min(channels, block)
 
 
-cdef inline void first_tile(
+cdef void first_tile(
     Tile* tile, const Axis* axis, int64_t channel, int64_t channel_end, bint whole,
 ) noexcept nogil:
     """Begin with a block of channels; `next_windows` or `next_columns` follows. `channels` is 0 the first time."""
@@ -250,7 +250,7 @@ cdef inline void first_tile(
     tile.most = max(1, min(tile.most, capacity))
 
 
-cdef inline bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
+cdef bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
     """Go on to the columns that a line holds, and the windows over them; whether there are any left."""
     cdef int64_t unused
     tile.begin = tile.end
@@ -262,7 +262,7 @@ cdef inline bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
     return True
 
 
-cdef inline int64_t positions_alike(const Axis* axis, int64_t position, int64_t end) noexcept nogil:
+cdef int64_t positions_alike(const Axis* axis, int64_t position, int64_t end) noexcept nogil:
     """How many positions up to `end`, a stride apart, lie under as many windows, each under those that come next."""
     cdef int64_t rest = (end - 1 - position) // axis.stride + 1, padded = position + axis.before, first, last
     covering_windows(axis, position, &first, &last)
@@ -274,7 +274,7 @@ cdef inline int64_t positions_alike(const Axis* axis, int64_t position, int64_t 
     return min(rest, axis.pooled - last)
 
 
-cdef inline bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
+cdef bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
     """Go on to the windows that a line holds, at least one; whether there are any left."""
     tile.first = tile.last + 1
     tile.last = min(axis.pooled, tile.first + tile.most) - 1
@@ -285,7 +285,7 @@ cdef inline bint next_windows(Tile* tile, const Axis* axis) noexcept nogil:
     return True
 
 
-cdef inline void find_whole_windows_of_tile(Tile* tile, const Axis* axis) noexcept nogil:
+cdef void find_whole_windows_of_tile(Tile* tile, const Axis* axis) noexcept nogil:
     """Note which of the tile's windows lie in its columns with all their taps; an empty range at its end if none do."""
     cdef int64_t room = tile.end - 1 - (axis.taps - 1) * axis.dilation + axis.before
     tile.whole_begin = max(axis.whole_begin, tile.first)
@@ -327,7 +327,7 @@ cdef inline int64_t place_of_tile(const Geometry* g, const Item* item, const Til
     return (row * g.axes[2].pooled + tile.first) * g.inner + tile.channel
 
 
-cdef inline void put_lanes(
+cdef void put_lanes(
     char* to, const void* lanes, int64_t count, int64_t block, int64_t inner, size_t width, bint past_cache,
 ) noexcept nogil:
     """Write windows, or columns, of a tile to their row: `count` of them with `block` lanes of `width` bytes each."""

@@ -44,7 +44,10 @@ cdef extern from *:
     int mutant "kp_mutant"
 '''
 # The files that name what the mutated ones cimport.
-HEADS = ["elements.pxd", "table.pxd", "geometry.pxd", "geometry.pyx", "kernels.pxi", "driver.pyx", "threads.pyx"]
+HEADS = [
+    *["elements.pxd", "table.pxd", "geometry.pxd", "geometry.pyx", "forward.pyx", "backward.pyx", "driver.pyx"],
+    "threads.pyx",
+]
 
 
 # Seconds for one test and for all of them, after which a mutation counts as noticed.

@@ -1,2 +1,0 @@
-"""The kernels, compiled for AVX2."""
-include "kernels.pxi"

@@ -1,2 +1,0 @@
-"""The kernels, compiled for AVX-512."""
-include "kernels.pxi"

@@ -1,2 +1,0 @@
-"""The kernels, compiled for the least processor of the platform."""
-include "kernels.pxi"
