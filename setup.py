@@ -163,9 +163,8 @@ class BuildExtensions(build_ext):
 
 # Cython's processes may import this file.
 if __name__ == "__main__":
-    forward, backward, *others = translated(
-        extension("kpool.kernels.forward"),
-        extension("kpool.kernels.backward"),
+    kernels = translated(extension("kpool.kernels.forward"), extension("kpool.kernels.backward"))
+    others = translated(
         extension("kpool.kernels.geometry"),
         extension("kpool.kernels.threads"),
         extension("kpool.kernels.driver", macros=[("KPOOL_LEVELS", len(LEVELS))]),
@@ -175,5 +174,5 @@ if __name__ == "__main__":
         options={"bdist_wheel": {"py_limited_api": "cp311"}},
         cmdclass={"build_ext": BuildExtensions},
         # What takes longest to compile comes first.
-        ext_modules=[*of_every_level(forward), *of_every_level(backward), *others],
+        ext_modules=[*(module for part in kernels for module in of_every_level(part)), *others],
     )
