@@ -5,6 +5,11 @@ import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+
+# Where the benchmark is, and test files as pytest names them, which other processes must find. Last, so that an
+# installed kpool goes before the source.
+sys.path.append(str(Path(__file__).parents[1]))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -13,9 +13,6 @@ import numpy as np
 import pytest
 from tensorflow.python.eager import context
 
-# Last, so that an installed kpool goes before the source next to the benchmark.
-sys.path.append(str(Path(__file__).parents[1]))
-
 from benchmarks import contender, memory, models, races
 from benchmarks.__main__ import main
 from benchmarks.cases import DTYPES, LIBRARY_OPERATIONS, Case, Operation

@@ -1,6 +1,7 @@
 """The sandbox itself: what kills or stops its process is one failure, and the next call finds another one."""
 
 import faulthandler
+import multiprocessing
 import os
 import time
 import warnings
@@ -37,3 +38,9 @@ def test_what_is_raised_comes_back():
         sandbox(warnings.warn, "__array__ implementation doesn't accept a copy keyword", DeprecationWarning)
     finally:
         sandbox.close()
+
+
+@pytest.mark.sandbox
+def test_a_file_of_tests_is_found_there():
+    """Also where it is the only one that runs."""
+    assert multiprocessing.parent_process() is not None
