@@ -9,8 +9,8 @@ from kpool.kernels.elements cimport (
     u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
-    INT32_PLANE, MAX_RANK, Axis, Geometry, any_overlap, ceil_div, count_taps, covering_windows, overlaps, tap_on,
-    valid_taps, window_start, windows_on,
+    INT32_PLANE, MAX_RANK, Axis, Geometry, any_overlap, ceil_div, count_taps, covering_windows, floor_div, overlaps,
+    tap_on, valid_taps, window_start, windows_on,
 )
 from kpool.kernels.table cimport LINE, NARROW, ROWS_TOGETHER, AveragePool, Backward, Move, Place, is_wide, reach_of
 

@@ -12,8 +12,8 @@ from kpool.kernels.elements cimport (
     plain_f64_r, u8_r, u16_r, u32_r, u64_r,
 )
 from kpool.kernels.geometry cimport (
-    INT32_PLANE, MAX_RANK, Axis, Geometry, ceil_div, count_taps, covering_windows, overlaps, valid_taps, window_start,
-    windows_on,
+    INT32_PLANE, MAX_RANK, Axis, Geometry, ceil_div, count_taps, covering_windows, floor_div, overlaps, valid_taps,
+    window_start, windows_on,
 )
 from kpool.kernels.table cimport (
     LINE, NARROW, ROWS_TOGETHER, AveragePool, Forward, MaxPool, MaxPoolIndices, is_wide, reach_of,

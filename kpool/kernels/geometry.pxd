@@ -79,9 +79,15 @@ cdef bint refuse(
 ) noexcept nogil
 
 
+cdef inline int64_t floor_div(int64_t a, int64_t b) noexcept nogil:
+    """floor(a / b) for b > 0 and a >= 0. A division takes as long as some ten other steps, and strides are mostly 2."""
+    return a if b == 1 else a >> 1 if b == 2 else a // b
+
+
 cdef inline int64_t ceil_div(int64_t a, int64_t b) noexcept nogil:
     """ceil(a / b) for b > 0 and any a."""
-    return a // b + (a % b != 0) if a >= 0 else -(-a // b)
+    cdef int64_t quotient = floor_div(a if a >= 0 else -a, b)
+    return -quotient if a < 0 else quotient + (quotient * b != a)
 
 
 cdef inline int64_t window_start(const Axis* axis, int64_t window) noexcept nogil:
@@ -130,7 +136,7 @@ cdef inline void covering_windows(const Axis* axis, int64_t position, int64_t* f
         last[0] = ceil_div((position + 1) * axis.pooled, axis.size) - 1
         return
     first[0] = max(0, ceil_div(padded - span, axis.stride))
-    last[0] = min(axis.pooled - 1, padded // axis.stride)
+    last[0] = min(axis.pooled - 1, floor_div(padded, axis.stride))
 
 
 cdef inline int64_t windows_on(const Axis* axis, int64_t position, int64_t* first, int64_t* last) noexcept nogil:

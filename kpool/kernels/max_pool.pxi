@@ -1,6 +1,12 @@
 # Max pooling forward, with or without indices, for every element type.
 
 
+cdef inline bint windows_gather_in_place(const MaxPool* job, int64_t block) noexcept nogil:
+    """Whether windows are taken one by one, and their values written where they belong, and not past the cache."""
+    cdef const Geometry* g = &job.geometry
+    return not job.past_cache and block == g.inner and block >= NARROW and windows_are_direct(g, block)
+
+
 cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items of one row of windows. `taps` is there for its type.
 
@@ -13,7 +19,7 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
     cdef double lines[3 * LINE + SPARE]
     cdef uint32_t line_taps[3 * LINE + SPARE]
     cdef int64_t origins[LINE]
-    cdef Vec best = <Vec> lines + 2 * LINE, columns = <Vec> lines, plane
+    cdef Vec line = <Vec> lines + 2 * LINE, best = line, columns = <Vec> lines, plane
     cdef Tap column_taps = <Tap> line_taps
     cdef Vec x_end = x + g.outer * g.plane * g.inner
     cdef int64_t window[MAX_RANK]
@@ -40,6 +46,7 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
+                    best = <Vec> job.outputs + position if windows_gather_in_place(job, tile.block) else line
                 if windows_are_direct(g, tile.block):
                     enough = pool_directly[Vec, Tap](plane, x_end, columns, column_taps, best + gathered,
                                                      taps + gathered, &known, g, &tile, window, keep)

@@ -156,8 +156,10 @@ cdef void put_windows(
     """Write what windows gave, from element `position` of the results on. Destroys the origins."""
     cdef const Geometry* g = &job.geometry
     cdef int64_t inner = g.inner, width = 8 if job.wide_indices else 4
-    put_lanes(<char*> job.outputs + position * sizeof(best[0]), best, windows, block, inner, sizeof(best[0]),
-              job.past_cache)
+    cdef char* to = <char*> job.outputs + position * sizeof(best[0])
+    # They may have gathered there.
+    if <char*> best != to:
+        put_lanes(to, best, windows, block, inner, sizeof(best[0]), job.past_cache)
     if job.offsets != NULL:
         put_offsets[Tap](job.offsets + position, taps, windows, block, inner)
     if job.indices != NULL:

@@ -196,6 +196,18 @@ cdef inline void place_tile(
             column += columns * axis.stride
 
 
+cdef inline bint gathers_in_place(Moved outputs, Key keys, const Place* job, const Tile* tile) noexcept nogil:
+    """Whether results gather where they belong instead of in a line: not past the cache, nor where a block is a part of
+    the channels, nor as sums of half types. Beside indices, whose reading takes longer, lines are faster.
+
+    `outputs` and `keys` are there for their types.
+    """
+    if Key is u8_r and Moved is not f16_r and Moved is not bf16_r:
+        return not job.past_cache and tile.block == job.geometry.inner
+    else:
+        return False
+
+
 cdef int64_t place_by_lanes(Moved outputs, Key keys, const Place* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items, and return how many elements were met. `keys` is there for its type."""
     cdef const Geometry* g = &job.geometry
@@ -215,8 +227,11 @@ cdef int64_t place_by_lanes(Moved outputs, Key keys, const Place* job, int64_t b
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_columns(&tile, axis):
-                place_tile[Moved, Key](<Moved> line, NULL, job, &tile, &item, &cover, found)
                 position = (item.row * axis.size + tile.begin) * g.inner + tile.channel
+                if gathers_in_place[Moved, Key](NULL, NULL, job, &tile):
+                    place_tile[Moved, Key](outputs + position, NULL, job, &tile, &item, &cover, found)
+                    continue
+                place_tile[Moved, Key](<Moved> line, NULL, job, &tile, &item, &cover, found)
                 put_line[Moved](outputs + position, <Moved> line, tile.end - tile.begin, tile.block, g.inner,
                                 job.past_cache)
             item.channel += tile.block

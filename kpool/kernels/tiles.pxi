@@ -157,8 +157,9 @@ cdef struct Tile:
     int64_t end         # one past the last
     int64_t channel
     int64_t block
-    int64_t channels    # that block and `most` were found for
-    int64_t most        # windows that a line holds with the columns they reach
+    int64_t channels    # that the block and what follows were found for
+    int64_t capacity    # columns that a line holds
+    int64_t most        # windows that it holds with the columns they reach
     # The windows whose taps all lie in the columns.
     int64_t whole_begin
     int64_t whole_end
@@ -234,7 +235,6 @@ cdef void first_tile(
     Tile* tile, const Axis* axis, int64_t channel, int64_t channel_end, bint whole,
 ) noexcept nogil:
     """Begin with a block of channels; `next_windows` or `next_columns` follows. `channels` is 0 the first time."""
-    cdef int64_t capacity
     tile.channel = channel
     tile.last = -1
     tile.end = 0
@@ -242,19 +242,19 @@ cdef void first_tile(
         return
     tile.channels = channel_end - channel
     tile.block = block_for(axis, tile.channels, whole)
-    capacity = LINE // tile.block
+    tile.capacity = LINE // tile.block
     if axis.adaptive:
-        tile.most = (capacity - reach_of(axis) - 1) * axis.pooled // axis.size
+        tile.most = (tile.capacity - reach_of(axis) - 1) * axis.pooled // axis.size
     else:
-        tile.most = (capacity - reach_of(axis)) // axis.stride + 1
-    tile.most = max(1, min(tile.most, capacity))
+        tile.most = (tile.capacity - reach_of(axis)) // axis.stride + 1
+    tile.most = max(1, min(tile.most, tile.capacity))
 
 
 cdef bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
     """Go on to the columns that a line holds, and the windows over them; whether there are any left."""
     cdef int64_t unused
     tile.begin = tile.end
-    tile.end = min(axis.size, tile.begin + LINE // tile.block)
+    tile.end = min(axis.size, tile.begin + tile.capacity)
     if tile.begin >= axis.size:
         return False
     covering_windows(axis, tile.begin, &tile.first, &unused)
@@ -264,7 +264,7 @@ cdef bint next_columns(Tile* tile, const Axis* axis) noexcept nogil:
 
 cdef int64_t positions_alike(const Axis* axis, int64_t position, int64_t end) noexcept nogil:
     """How many positions up to `end`, a stride apart, lie under as many windows, each under those that come next."""
-    cdef int64_t rest = (end - 1 - position) // axis.stride + 1, padded = position + axis.before, first, last
+    cdef int64_t rest = floor_div(end - 1 - position, axis.stride) + 1, padded = position + axis.before, first, last
     covering_windows(axis, position, &first, &last)
     if first > last:
         return rest
