@@ -55,7 +55,7 @@ FLAGS = [
 INLINE = ("CYTHON_INLINE", "inline __attribute__((always_inline))")
 
 
-# One module of kernels per instruction set; the driver imports the best that the processor has.
+# Two modules of kernels per instruction set; the driver imports the best that the processor has.
 LEVELS = {"baseline": []}
 if platform.machine() == "x86_64":
     LEVELS["avx2"] = ["-march=x86-64-v3"]
@@ -98,13 +98,15 @@ def translated(*extensions: Extension) -> list[Extension]:
 
 
 def of_every_level(kernels: Extension) -> Iterator[Extension]:
-    """Kernels as one module per instruction set. Cython takes long for them, so their C is made once, and copied."""
+    """One part of the kernels as a module per instruction set: what Cython made of it once, under another name each."""
     source = Path(kernels.sources[0])
     for level, flags in LEVELS.items():
         copy = source.with_stem(f"{source.stem}_{level}")
-        if not copy.exists() or copy.stat().st_mtime < source.stat().st_mtime:
-            code = source.read_text().replace(f"PyInit_{source.stem}", f"PyInit_{copy.stem}")
-            copy.write_text(code.replace(kernels.name, f"kpool.kernels.{copy.stem}"))
+        # In quotes the name is a string of its own, and not a part of one whose length is written elsewhere.
+        code = source.read_text().replace(f"PyInit_{source.stem}", f"PyInit_{copy.stem}")
+        code = code.replace(f'"{kernels.name}"', f'"kpool.kernels.{copy.stem}"')
+        if not copy.exists() or copy.read_text() != code:
+            copy.write_text(code)
         yield extension(f"kpool.kernels.{copy.stem}", flags, [INLINE], str(copy))
 
 

@@ -83,9 +83,8 @@ cdef class CheckedWindow:
     def unpooled_shape(self, tuple shape, wanted):
         """The shape of an unpooled input, with the spatial sizes `wanted`, where they are not None, if it can be."""
         sizes = self.spatial(shape)
-        return self.with_spatial(shape, [
-            self.unpooled_size(axis, size, wanted_size)
-            for axis, (size, wanted_size) in enumerate(zip(sizes, wanted))])
+        return self.with_spatial(
+            shape, [self.unpooled_size(axis, size, wanted[axis]) for axis, size in enumerate(sizes)])
 
     def unpooled_shape_of_unknown_size(self, tuple shape):
         """The same where spatial sizes are known only when the graph runs."""

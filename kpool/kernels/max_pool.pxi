@@ -10,7 +10,8 @@ cdef inline bint windows_gather_in_place(const MaxPool* job, int64_t block) noex
 cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items of one row of windows. `taps` is there for its type.
 
-    Results gather in a line for as long as they follow each other in memory, over as many rows as there is room for.
+    Results gather for as long as they follow each other in memory, over as many rows as a line has room for: taps in a
+    line, values in one or where they belong.
     Returns the first item for which the type's comparisons were not enough, or `end`.
     """
     cdef bint enough = True

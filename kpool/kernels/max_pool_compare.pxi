@@ -77,7 +77,8 @@ cdef inline bint take(
     Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, int sources, bint first, bint keep,
 ) noexcept nogil:
     """Take three, four or nine taps, the last one first, into the best of some windows. Called with literals from
-    `step` on. So many elements are asked for `ahead` per window. Returns whether the type's comparisons were enough.
+    `step` on, or where taps are wide, from `sources` on. So many elements are asked for `ahead` per window. Returns
+    whether the type's comparisons were enough.
 
     They go from the last tap to the first, so that of equal elements the first stands without a look at the taps.
     """
@@ -189,7 +190,7 @@ cdef inline bint take_all(
 
 
 cdef inline bint taps_are_wide(Vec x, Tap taps) noexcept nogil:
-    """Whether taps are wider than elements. So they are only where there are hundreds of them."""
+    """Whether taps are wider than elements, as only those of windows of more than a hundred are."""
     return sizeof(taps[0]) > sizeof(x[0])
 
 

@@ -40,7 +40,7 @@ cdef inline bint in_pairs(Vec x, Py_ssize_t step) noexcept nogil:
 
 
 cdef inline void read_lane(Vec element, Vec x, Py_ssize_t j, Py_ssize_t step) noexcept nogil:
-    """Read the element `j` steps on. Called with a literal for `step`."""
+    """Read the element `j` steps on. Called with a literal for `step`, but where taps are wide."""
     if not in_pairs[Vec](x, step):
         element[0] = x[j * step]
     elif sizeof(x[0]) == 1:

@@ -185,7 +185,10 @@ cdef inline void ask_windows(
 cdef inline void place_tile(
     Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, const Cover* cover, u32_r found,
 ) noexcept nogil:
-    """Fill a line with what the windows over a tile's columns have to give. `keys` is there for its type."""
+    """Fill a line with what the windows over a tile's columns have to give. `keys` is there for its type.
+
+    The line can be the row that is written; behind the columns nothing may be.
+    """
     cdef const Axis* axis = &job.geometry.axes[2]
     cdef int64_t begin, column, columns
     for begin in range(tile.begin, min(tile.end, tile.begin + axis.stride)):
