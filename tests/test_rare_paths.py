@@ -58,6 +58,16 @@ def test_narrow_elements_two_apart_in_windows_of_many(dtype, rows, rng):
     same_bits(values[0, ..., 0], windows.max(-1))
 
 
+@pytest.mark.parametrize("channels", [1, 3, 40])
+@pytest.mark.parametrize("side", [17, 257])
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "float32"])
+def test_maxima_alone_in_windows_of_more_elements_than_their_type_counts(dtype, side, channels, rng):
+    """Nobody asks for taps, so those of integers are cut off; maxima, of negatives too, are what they are."""
+    x = rng.integers(-99, 99, (1, side + 3, side + 2, channels)).astype(dtype)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), (1, 2))
+    same_bits(kpool.ops.max_pool(x, side, 1), windows.max((-2, -1)))
+
+
 @pytest.mark.sandbox
 def test_a_gradient_asks_windows_and_not_their_taps():
     """Every other row has no tap on it, of 500 windows with a milliard each."""

@@ -165,15 +165,32 @@ cdef inline bint take_some(
     return take[Vec, Tap](best, taps, x, offsets, numbers, windows, shift, lanes, ahead, step, sources, False, keep)
 
 
+cdef inline bint taps_are_wide(Vec x, Tap taps) noexcept nogil:
+    """Whether taps are wider than elements, as only those of windows of more than a hundred are."""
+    return sizeof(taps[0]) > sizeof(x[0])
+
+
+cdef inline bint is_usual(Vec x, Tap taps) noexcept nogil:
+    """Whether networks have elements of this type. The others have fewer loops, since each takes long to compile."""
+    if taps_are_wide[Vec, Tap](x, taps):
+        return False
+    return Vec is plain_f32_r or Vec is f16_r or Vec is bf16_r or Vec is i8_r or Vec is u8_r
+
+
+cdef inline bint keeps_taps(Vec x, Tap taps, bint keep) noexcept nogil:
+    """Whether a loop keeps taps: it may be asked to, and where nearly all of them are, there is no other loop."""
+    return keep or taps_are_wide[Vec, Tap](x, taps) or Vec is f32_r or Vec is f64_r
+
+
 cdef inline bint take_all(
     Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
     Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, bint keep,
 ) noexcept nogil:
-    """The same for all listed taps: nine at a time, as a 3x3 window has, then the rest."""
+    """The same for all listed taps: nine at a time, as a 3x3 window has, if there is a loop for that, then the rest."""
     cdef int i = 0
     cdef bint enough = True
     while i < list.count:
-        if list.count - i >= 9:
+        if is_usual[Vec, Tap](x, taps) and list.count - i >= 9:
             enough &= take_some[Vec, Tap](best, taps, x, list.offsets + i, list.numbers + i, windows, shift, lanes,
                                           ahead, step, 9, not started, keep)
             i += 9
@@ -189,11 +206,6 @@ cdef inline bint take_all(
     return enough
 
 
-cdef inline bint taps_are_wide(Vec x, Tap taps) noexcept nogil:
-    """Whether taps are wider than elements, as only those of windows of more than a hundred are."""
-    return sizeof(taps[0]) > sizeof(x[0])
-
-
 cdef inline bint take_stepping(
     Vec best, Tap taps, Vec x, const TapList* list, bint started, Py_ssize_t windows, Py_ssize_t shift,
     Py_ssize_t lanes, Py_ssize_t ahead, Py_ssize_t step, bint keep,
@@ -203,7 +215,7 @@ cdef inline bint take_stepping(
         return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, step, keep)
     elif step == 2:
         return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, 2, keep)
-    elif lanes == NARROW:
+    elif is_usual[Vec, Tap](x, taps) and lanes == NARROW:
         return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, NARROW, ahead, 1, keep)
     return take_all[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, 1, keep)
 
@@ -229,6 +241,6 @@ cdef bint take_list(
         x += cut
         lanes -= cut
         ahead -= cut
-    if keep:
+    if keeps_taps[Vec, Tap](x, taps, keep):
         return enough & take_stepping[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, step, True)
     return enough & take_stepping[Vec, Tap](best, taps, x, list, started, windows, shift, lanes, ahead, step, False)

@@ -54,7 +54,7 @@ cdef void pool_by_doubling(
         if reach == axis.taps and axis.stride == 1:
             b = best
             taps_b = taps
-        if keep:
+        if keeps_taps[Vec, Tap](best, taps, keep):
             join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, True)
         else:
             join_columns[Vec, Tap](b, taps_b, a, taps_a, a + offset, taps_a + offset, <uint32_t> more, count, False)

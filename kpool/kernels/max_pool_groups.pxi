@@ -23,7 +23,7 @@ cdef void join(
     Vec best, Tap taps, Vec upper, Tap upper_taps, Vec lower, Tap lower_taps, uint32_t shift, Py_ssize_t count,
     bint keep,
 ) noexcept nogil:
-    if keep:
+    if keeps_taps[Vec, Tap](best, taps, keep):
         join_rows[Vec, Tap](best, taps, upper, upper_taps, lower, lower_taps, shift, count, True)
     else:
         join_rows[Vec, Tap](best, taps, upper, upper_taps, lower, lower_taps, shift, count, False)

@@ -126,7 +126,7 @@ cdef bint pool_windows(
     """The same for all windows, one by one."""
     cdef int64_t o
     cdef bint ended = started
-    if keep:
+    if keeps_taps[Vec, Tap](best, taps, keep):
         for o in range(tile.first, tile.last + 1):
             ended = pool_window[Vec, Tap](columns, column_taps, best, taps, axis, tile, o, started, True)
     else:
