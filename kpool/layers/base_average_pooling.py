@@ -8,6 +8,7 @@ import keras
 
 from kpool.layers.base_pooling import BaseAdaptivePooling, BaseGlobalPooling, BasePooling, BaseWindowPooling
 from kpool.ops.average_pool import average_dtype, average_pool_tensors, check_divisor
+from kpool.ops.backend import as_tensor
 from kpool.ops.geometry import flag
 
 
@@ -18,7 +19,8 @@ class Average(BasePooling):
     divisor_override: int | None = None
 
     def call(self, inputs: Any) -> Any:
-        return self.finish(average_pool_tensors(inputs, self.window, self.count_include_pad, self.divisor_override))
+        tensor = as_tensor("inputs", inputs)
+        return self.finish(average_pool_tensors(tensor, self.window, self.count_include_pad, self.divisor_override))
 
     def compute_output_spec(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         return keras.KerasTensor(self.pooled_shape(inputs.shape), dtype=average_dtype(self.cast_dtype(inputs)))

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kpool.layers.base_pooling import BaseAdaptivePooling, BaseGlobalPooling, BasePooling, BaseWindowPooling
+from kpool.ops.backend import as_tensor
 from kpool.ops.geometry import flag
 from kpool.ops.max_pool import max_pool_tensors, standard_index_dtype
 
@@ -22,7 +23,8 @@ class Maximum(BasePooling):
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         # Only an explicit training=False says that no gradient is wanted.
         keeps = training is not False
-        return self.finish(max_pool_tensors(inputs, self.window, self.return_indices, self.index_dtype, keeps))
+        tensor = as_tensor("inputs", inputs)
+        return self.finish(max_pool_tensors(tensor, self.window, self.return_indices, self.index_dtype, keeps))
 
     def compute_output_spec(self, inputs: keras.KerasTensor, training: bool | None = None) -> Any:
         shape = self.pooled_shape(inputs.shape)

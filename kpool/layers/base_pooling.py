@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from kpool.ops.backend import check_tensor
+from kpool.ops.backend import check_tensor, standard_dtype
 from kpool.ops.geometry import Window, flag, make_adaptive_window, make_window
 from kpool.ops.global_pool import without_spatial_axes
 
@@ -30,7 +30,7 @@ class BasePooling(keras.layers.Layer):
             ValueError: If kpool cannot pool it.
         """
         check_tensor("inputs", inputs.dtype, len(inputs.shape))
-        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        dtype = standard_dtype(inputs.dtype)
         return str(self.compute_dtype) if self.autocast and "float" in dtype else dtype
 
     def pooled_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

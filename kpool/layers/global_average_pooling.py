@@ -8,6 +8,7 @@ import keras
 
 from kpool.layers.base_average_pooling import BaseGlobalAveragePooling
 from kpool.ops.average_pool import average_dtype, average_pool_tensors
+from kpool.ops.backend import as_tensor
 
 
 @keras.saving.register_keras_serializable(package="kpool")
@@ -51,7 +52,7 @@ class GlobalAveragePooling1D(BaseGlobalAveragePooling):
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             return super().call(inputs)
-        inputs = keras.ops.convert_to_tensor(inputs)
+        inputs = as_tensor("inputs", inputs)
         dtype = average_dtype(inputs.dtype)
         # Sums can be too large for a half type, and so can the number of steps.
         sum_dtype = "float64" if dtype == "float64" else "float32"

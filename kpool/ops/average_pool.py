@@ -75,9 +75,8 @@ def average_pool(
 def average_pool_tensors(
     inputs: Any, window: Window, count_include_pad: bool = False, divisor_override: int | None = None
 ) -> Any:
-    """Average a tensor over a window."""
+    """Average a tensor that `as_tensor` gave over a window."""
     padded, divisor = flag("count_include_pad", count_include_pad), check_divisor(divisor_override) or 0
-    inputs = as_tensor("inputs", inputs)
     dtype = average_dtype(inputs.dtype)
     if inputs.dtype != dtype:
         inputs = keras.ops.cast(inputs, dtype)

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import KerasTensor
 
 from kpool.versions import require
 
@@ -24,12 +25,17 @@ __all__ = ["INDEX_DTYPES", "as_tensor", "check_tensor", "functions", "is_symboli
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 INTEGER_DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+DTYPES = frozenset(FLOAT_DTYPES + INTEGER_DTYPES)
 INDEX_DTYPES = ("int32", "int64")
 
 
 def is_symbolic(*tensors: Any) -> bool:
     """Whether a Keras model is being built, rather than something computed."""
-    return any(isinstance(tensor, keras.KerasTensor) for tensor in tensors)
+    # Called for every call, so without a generator.
+    for tensor in tensors:  # noqa: SIM110
+        if isinstance(tensor, KerasTensor):
+            return True
+    return False
 
 
 def as_tensor(name: str, value: Any) -> Any:
@@ -62,7 +68,7 @@ def standard_dtype(dtype: Any) -> str:
 def check_tensor(name: str, dtype: Any, rank: int | None) -> None:
     """Refuse a tensor, symbolic or not, of a dtype or rank that kpool cannot pool."""
     dtype = standard_dtype(dtype)
-    if dtype not in FLOAT_DTYPES + INTEGER_DTYPES:
+    if dtype not in DTYPES:
         raise ValueError(
             f"`{name}` must be of dtype {', '.join(FLOAT_DTYPES)} or an integer dtype. "
             f"Received: {name} of dtype {dtype}"

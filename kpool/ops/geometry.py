@@ -20,6 +20,8 @@ Shape = tuple[int | None, ...]
 Pairs = tuple[tuple[int, int], ...]
 Padding = Literal["same"] | Pairs
 
+PLAIN = frozenset((int, str, bool, type(None)))
+
 
 @dataclass(frozen=True)
 class Window:
@@ -124,14 +126,16 @@ def make_window(
         ValueError: If an argument has the wrong form or a value that is not possible.
     """
     arguments = rank, pool_size, strides, padding, standard_data_format(data_format), dilation_rate, ceil_mode
-    return (_made if all(map(_is_plain, arguments)) else _make)(*arguments)
+    # Most calls have no tuples.
+    plain = PLAIN.issuperset(map(type, arguments)) or all(map(_is_plain, arguments))
+    return (_made if plain else _make)(*arguments)
 
 
 def _is_plain(value: Any) -> bool:
     """Whether an argument equals no other of its type that means something else, as (1,) equals (True,)."""
     if type(value) is tuple:
         return all(type(entry) is int for entry in value)
-    return type(value) in (int, str, bool, type(None))
+    return type(value) in PLAIN
 
 
 def _make(

@@ -76,6 +76,8 @@ def max_pool(
 
 def standard_index_dtype(index_dtype: Any) -> str:
     """The name of an index dtype in any of its forms."""
+    if type(index_dtype) is str and index_dtype in INDEX_DTYPES:
+        return index_dtype
     try:
         name = keras.backend.standardize_dtype(index_dtype)
     except (TypeError, ValueError):
@@ -88,10 +90,9 @@ def standard_index_dtype(index_dtype: Any) -> str:
 def max_pool_tensors(
     inputs: Any, window: Window, return_indices: bool, index_dtype: str = "int32", training: bool = True
 ) -> Any:
-    """Pool a tensor over a window: the values, or a tuple of them and the indices."""
+    """Pool a tensor that `as_tensor` gave over a window: the values, or a tuple of them and the indices."""
     index_dtype = standard_index_dtype(index_dtype)
     return_indices = flag("return_indices", return_indices)
-    inputs = as_tensor("inputs", inputs)
     window.pooled_shape(inputs.shape)
     if return_indices:
         window.check_index_dtype(inputs.shape, index_dtype)

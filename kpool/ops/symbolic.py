@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 import keras
 import numpy as np
 
+from kpool.ops.backend import is_symbolic
 from kpool.ops.geometry import standard_data_format
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -24,7 +25,7 @@ def works_in_models(function: Function) -> Function:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not any(isinstance(value, keras.KerasTensor) for value in (*args, *kwargs.values())):
+        if not is_symbolic(*args, *kwargs.values()):
             return function(*args, **kwargs)
         arguments = signature.bind(*args, **kwargs).arguments
         # The default is a setting, which may change before the model runs.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from kpool.tf.library import follow_thread_settings, ops
-from kpool.tf.recording import on_tape, run
+from kpool.tf.recording import may_be_differentiated, run
 from kpool.tf.shapes import index_dtype_for, offsets_fit, with_shape
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def max_pool(
     """The pooled tensor; a tuple of it and the winners' indices if `index_dtype` names a type for them."""
     follow_thread_settings()
     offsets, kept_dtype = False, index_dtype
-    if training and inputs.dtype.is_floating and (on_tape() or not tf.executing_eagerly()):
+    if training and may_be_differentiated() and inputs.dtype.is_floating:
         offsets = offsets_fit(inputs.shape, window)
         kept_dtype = index_dtype if offsets else index_dtype or index_dtype_for(inputs.shape, window)
     outputs = run(

@@ -62,9 +62,9 @@ def _gradients_of_call(node: tf.Operation, *gradients: tf.Tensor) -> list[tf.Ten
 xla.register_gradient(_gradients_of_call)
 
 
-def on_tape() -> bool:
-    """Whether a tape, or what computes forward-mode products, may record what runs now."""
-    return tf.executing_eagerly() and could_possibly_record()
+def may_be_differentiated() -> bool:
+    """Whether what runs now may be asked for gradients: it is traced, or there may be a tape."""
+    return could_possibly_record() or not tf.executing_eagerly()
 
 
 def call(op: Op, *inputs: tf.Tensor, **attributes: Any) -> list[tf.Tensor]:
@@ -76,7 +76,8 @@ def call(op: Op, *inputs: tf.Tensor, **attributes: Any) -> list[tf.Tensor]:
 
 def run(op: Op, *inputs: tf.Tensor, wanted: int = 1, **attributes: Any) -> Any:
     """The first outputs of a native op, as many as are wanted: a tensor, or a tuple of several."""
-    if on_tape() and inputs[0].dtype.is_floating:
+    # A tape, or what computes forward-mode products.
+    if could_possibly_record() and tf.executing_eagerly() and inputs[0].dtype.is_floating:
         return _recorded(op, wanted, **attributes)(*inputs)
     return _first(wanted, call(op, *inputs, **attributes))
 
