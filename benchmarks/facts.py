@@ -39,15 +39,6 @@ def huge_pages() -> str:
     return HUGE_PAGES.read_text().partition("[")[2].partition("]")[0] if HUGE_PAGES.exists() else "unknown"
 
 
-def onednn() -> str:
-    """Whether TensorFlow uses oneDNN, and with it an allocator that keeps memory back."""
-    try:  # It is not public.
-        from tensorflow.python.util._pywrap_util_port import IsMklEnabled
-    except ImportError:
-        return "unknown"
-    return "on" if IsMklEnabled() else "off, so every large result is in fresh memory"
-
-
 def facts(threads: int) -> dict[str, str]:
     """Everything that the figures depend on."""
     import kpool
@@ -63,7 +54,6 @@ def facts(threads: int) -> dict[str, str]:
         "processor": f"{processor()}, {cores()} cores, last-level cache of {last_level_cache() >> 20} MiB",
         "system": f"{platform.platform()}, load average {os.getloadavg()[0]:.1f} before the run",
         "kpool.show_config()": "; ".join(shown.getvalue().splitlines()),
-        "TensorFlow's oneDNN": onednn(),
         "huge pages": huge_pages(),
         "PyTorch": pytorch,
         "threads": f"{threads} for each of kpool, TensorFlow, PyTorch and the copy",

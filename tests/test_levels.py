@@ -120,3 +120,9 @@ def test_show_config_prints_versions_and_threads(capsys):
     assert f"numpy {np.__version__}" in printed
     assert "\nthreads per call: " in printed
     assert f"\nlast-level cache of a core: {driver.cache_size() / 2**20:.0f} MiB\n" in printed
+
+
+@pytest.mark.parametrize(("asked", "answer"), [("1", "on\n"), ("0", "off; TF_ENABLE_ONEDNN_OPTS=1 turns it on")])
+def test_show_config_tells_whether_tensorflow_uses_onednn(asked, answer, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", asked)
+    assert f"\nTensorFlow's oneDNN: {answer}" in run_python("import kpool; kpool.show_config()").stdout
