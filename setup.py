@@ -58,8 +58,6 @@ INLINE = ("CYTHON_INLINE", "inline __attribute__((always_inline))")
 # Two modules of kernels per instruction set; the driver imports the best that the processor has.
 LEVELS = {"baseline": []}
 if platform.machine() == "x86_64":
-    # Nearly every processor has one of the others. Without what takes -O3 half of its time this is hardly slower.
-    LEVELS["baseline"] = [] if DEBUG else ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic"]
     LEVELS["avx2"] = ["-march=x86-64-v3"]
     LEVELS["avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 COUNT = os.environ.get("KPOOL_LEVELS", str(len(LEVELS)))
@@ -68,6 +66,9 @@ if COUNT not in map(str, range(1, len(LEVELS) + 1)):
         f"`KPOOL_LEVELS` must be an integer from 1 to {len(LEVELS)} on this machine. Received: KPOOL_LEVELS={COUNT!r}"
     )
 LEVELS = dict(list(LEVELS.items())[: int(COUNT)])
+if len(LEVELS) > 1 and not DEBUG:
+    # Nearly every processor has one of the others. Without what takes -O3 half of its time this is hardly slower.
+    LEVELS["baseline"] = ["-O2", "-ftree-vectorize", "-fvect-cost-model"]
 
 
 # One binary serves every CPython from this one on.
@@ -102,7 +103,7 @@ def translated(*extensions: Extension) -> list[Extension]:
 def of_every_level(kernels: Extension) -> Iterator[Extension]:
     """One part of the kernels as a module per instruction set: what Cython made of it once, under another name each."""
     source = Path(kernels.sources[0])
-    for level, flags in LEVELS.items():
+    for level, flags in reversed(LEVELS.items()):
         copy = source.with_stem(f"{source.stem}_{level}")
         # In quotes the name is a string of its own, and not a part of one whose length is written elsewhere.
         code = source.read_text().replace(f"PyInit_{source.stem}", f"PyInit_{copy.stem}")

@@ -20,7 +20,7 @@ from kpool.layers import (
     OverlappingMaxPooling2D,
     OverlappingMaxPooling3D,
 )
-from kpool.ops import max_pool, max_unpool
+from kpool.ops import average_pool, max_pool, max_unpool
 
 SHAPES = {1: (2, 9, 4), 2: (2, 8, 9, 4), 3: (2, 6, 5, 7, 4)}
 MAX_POOLING = {1: MaxPooling1D, 2: MaxPooling2D, 3: MaxPooling3D}
@@ -307,7 +307,12 @@ def test_ranks_that_cannot_be(shape):
 def test_dtypes_that_cannot_be(dtype):
     x = np.full((1, 4, 4, 1), "a") if dtype == "string" else np.zeros((1, 4, 4, 1), dtype)
     symbolic = keras.KerasTensor((1, 4, 4, 1), dtype)
-    for call in (lambda: max_pool(x, 2), lambda: MaxPooling2D()(x), lambda: max_pool(symbolic, 2)):
+    sequence, mask = x.reshape(1, 16, 1), np.ones((1, 16), bool)
+    for call in (
+        *(lambda: max_pool(x, 2), lambda: MaxPooling2D()(x), lambda: max_pool(symbolic, 2)),
+        *(lambda: average_pool(x, 2), lambda: layers.AveragePooling2D(2)(x)),
+        lambda: layers.GlobalAveragePooling1D()(sequence, mask=mask),
+    ):
         with pytest.raises(ValueError, match=rf"`inputs` must be of dtype .* Received: inputs of dtype {dtype}"):
             call()
     with pytest.raises(ValueError, match=rf"`indices` must be of dtype int32 or int64.* of dtype {dtype}"):

@@ -70,6 +70,12 @@ def test_missing_headers(build, tmp_path):
         build(script(tmp_path, '[ -n "$source" ]'))
 
 
+def test_clang_knows_the_flags(build, tmp_path):
+    """Of the cost model it does not know gcc's newer form, with a value; the next that is refused are the headers."""
+    with pytest.raises(SystemExit, match="kpool needs Python's headers"):
+        build(script(tmp_path, '[ -z "${*##*vect-cost-model=*}" ] || [ -n "$source" ]'))
+
+
 def test_windows(build, monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(SystemExit, match="kpool builds on Linux and macOS, not on Windows: there, install it inside"):

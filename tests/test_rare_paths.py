@@ -56,16 +56,25 @@ def test_narrow_elements_two_apart_in_windows_of_many(dtype, rows, rng):
     row, column = tap // 2 + rows * np.arange(2)[:, None], tap % 2 + 2 * np.arange(columns)
     same_bits(indices[0, ..., 0], (row * width + column).astype("int32"))
     same_bits(values[0, ..., 0], windows.max(-1))
+    same_bits(kpool.ops.max_pool(x, (rows, 2)), values)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 40])
-@pytest.mark.parametrize("side", [17, 257])
-@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "float32"])
-def test_maxima_alone_in_windows_of_more_elements_than_their_type_counts(dtype, side, channels, rng):
+@pytest.mark.parametrize("strides", [1, "side"])
+@pytest.mark.parametrize(
+    ("dtype", "side"), [("int8", 17), ("uint8", 17), ("int16", 257), ("uint16", 257), ("float32", 17)]
+)
+def test_maxima_alone_in_windows_of_more_elements_than_their_type_counts(dtype, side, strides, channels, rng):
     """Nobody asks for taps, so those of integers are cut off; maxima, of negatives too, are what they are."""
-    x = rng.integers(-99, 99, (1, side + 3, side + 2, channels)).astype(dtype)
-    windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), (1, 2))
-    same_bits(kpool.ops.max_pool(x, side, 1), windows.max((-2, -1)))
+    strides = side if strides == "side" else strides
+    least = np.iinfo(dtype).min if dtype != "float32" else -1000
+    x = (least + rng.integers(1, 9, (1, side + strides + 2, side + strides + 1, channels))).astype(dtype)
+    # Few stand out, so that windows beside each other differ.
+    few = rng.random(x.shape) < 4 / side**2
+    x[few] += rng.integers(9, 99, few.sum()).astype(dtype)
+    padded = np.pad(x, ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=least)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), (1, 2))[:, ::strides, ::strides]
+    same_bits(kpool.ops.max_pool(x, side, strides, padding=2), windows.max((-2, -1)))
 
 
 @pytest.mark.sandbox

@@ -127,7 +127,7 @@ ctypedef fused SumVec:
     u32_r
     u64_r
 
-# Where the number of a tap is kept: as wide as the elements, if that is enough.
+# Where the number of a tap is kept: as wide as the elements, if that is enough or nobody asks for it.
 ctypedef fused Tap:
     u8_r
     u16_r

@@ -88,10 +88,10 @@ cdef void max_pool(const void* argument, int64_t begin, int64_t end) noexcept no
     cdef const MaxPool* job = <const MaxPool*> argument
     # Taps of the padding are counted as far as one window behind the last.
     cdef int64_t most = job.geometry.taps + job.geometry.axes[2].taps
-    # Of integers, taps are for who asks for them; else they may be cut off.
-    cdef bint unasked = job.indices == NULL and job.offsets == NULL
-    cdef bint in_8_bits = most <= 0xFF or unasked
+    cdef bint in_8_bits = most <= 0xFF
     cdef bint in_16_bits = most <= 0xFFFF
+    # Taps of integers are for who asks for them; else they may be cut off.
+    cdef bint unasked = job.indices == NULL and job.offsets == NULL
     # Comparisons that know NaN take more than twice as long: only from the first item on that holds one.
     if job.element == Element.FLOAT32:
         begin = pool_some[plain_f32_r, u32_r](<plain_f32_r> job.inputs, NULL, job, begin, end)
@@ -109,11 +109,11 @@ cdef void max_pool(const void* argument, int64_t begin, int64_t end) noexcept no
         pool_some[bf16_r, u16_r](<bf16_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.BFLOAT16:
         pool_some[bf16_r, u32_r](<bf16_r> job.inputs, NULL, job, begin, end)
-    elif job.element == Element.INT8 and in_8_bits:
+    elif job.element == Element.INT8 and (in_8_bits or unasked):
         pool_some[i8_r, u8_r](<i8_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.INT8:
         pool_some[i8_r, u32_r](<i8_r> job.inputs, NULL, job, begin, end)
-    elif job.element == Element.UINT8 and in_8_bits:
+    elif job.element == Element.UINT8 and (in_8_bits or unasked):
         pool_some[u8_r, u8_r](<u8_r> job.inputs, NULL, job, begin, end)
     elif job.element == Element.UINT8:
         pool_some[u8_r, u32_r](<u8_r> job.inputs, NULL, job, begin, end)

@@ -171,7 +171,10 @@ cdef inline bint taps_are_wide(Vec x, Tap taps) noexcept nogil:
 
 
 cdef inline bint is_usual(Vec x, Tap taps) noexcept nogil:
-    """Whether networks have elements of this type. The others have fewer loops, since each takes long to compile."""
+    """Whether networks have elements of this type, in windows whose taps are no wider.
+
+    Others have fewer loops: each loop takes long to compile.
+    """
     if taps_are_wide[Vec, Tap](x, taps):
         return False
     return Vec is plain_f32_r or Vec is f16_r or Vec is bf16_r or Vec is i8_r or Vec is u8_r

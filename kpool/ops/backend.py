@@ -7,7 +7,6 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import KerasTensor
 
 from kpool.versions import require
 
@@ -20,6 +19,8 @@ if keras.config.backend() != "tensorflow":
     )
 
 from kpool import tf as functions  # noqa: E402, it needs this Keras
+
+KerasTensor = keras.KerasTensor
 
 __all__ = ["INDEX_DTYPES", "as_tensor", "check_tensor", "functions", "is_symbolic", "like"]
 
