@@ -311,7 +311,7 @@ def test_dtypes_that_cannot_be(dtype):
     for call in (
         *(lambda: max_pool(x, 2), lambda: MaxPooling2D()(x), lambda: max_pool(symbolic, 2)),
         *(lambda: average_pool(x, 2), lambda: layers.AveragePooling2D(2)(x)),
-        lambda: layers.GlobalAveragePooling1D()(sequence, mask=mask),
+        *(lambda: layers.GlobalAveragePooling1D()(sequence, mask=mask), lambda: layers.MaxUnpooling2D()(x, x)),
     ):
         with pytest.raises(ValueError, match=rf"`inputs` must be of dtype .* Received: inputs of dtype {dtype}"):
             call()

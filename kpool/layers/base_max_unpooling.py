@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kpool.layers.base_pooling import BaseWindowPooling
+from kpool.ops.backend import as_tensor
 from kpool.ops.max_unpool import check_duplicates, fixed_output_size, max_unpool_spec, max_unpool_tensors
 
 
@@ -22,7 +23,8 @@ class BaseMaxUnpooling(BaseWindowPooling):
 
     def call(self, inputs: Any, indices: Any = None, output_size: Any = None) -> Any:
         check_given(inputs, indices)
-        return max_unpool_tensors(inputs, indices, self.window, self._size(output_size), self.duplicates)
+        tensor = as_tensor("inputs", inputs)
+        return max_unpool_tensors(tensor, indices, self.window, self._size(output_size), self.duplicates)
 
     def compute_output_spec(
         self, inputs: keras.KerasTensor, indices: keras.KerasTensor | None = None, output_size: Any = None

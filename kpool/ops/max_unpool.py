@@ -75,8 +75,8 @@ def max_unpool(
 def max_unpool_tensors(
     inputs: Any, indices: Any, window: Window, output_size: Any = None, duplicates: str = "last"
 ) -> Any:
-    """Unpool tensors."""
-    inputs, indices = as_tensor("inputs", inputs), dense("indices", indices)
+    """Unpool a tensor that `as_tensor` gave, by indices of any kind."""
+    indices = dense("indices", indices)
     size = check_output_size(output_size, window)
     check_indices(inputs, indices)
     window.unpooled_shape(inputs.shape, None if is_tensor(size) else size)
