@@ -20,8 +20,6 @@ Shape = tuple[int | None, ...]
 Pairs = tuple[tuple[int, int], ...]
 Padding = Literal["same"] | Pairs
 
-PLAIN = frozenset((int, str, bool, type(None)))
-
 
 @dataclass(frozen=True)
 class Window:
@@ -126,16 +124,14 @@ def make_window(
         ValueError: If an argument has the wrong form or a value that is not possible.
     """
     arguments = rank, pool_size, strides, padding, standard_data_format(data_format), dilation_rate, ceil_mode
-    # Most calls have no tuples.
-    plain = PLAIN.issuperset(map(type, arguments)) or all(map(_is_plain, arguments))
-    return (_made if plain else _make)(*arguments)
+    return (_made if all(map(_is_plain, arguments)) else _make)(*arguments)
 
 
 def _is_plain(value: Any) -> bool:
     """Whether an argument equals no other of its type that means something else, as (1,) equals (True,)."""
     if type(value) is tuple:
         return all(type(entry) is int for entry in value)
-    return type(value) in PLAIN
+    return type(value) in (int, str, bool, type(None))
 
 
 def _make(
