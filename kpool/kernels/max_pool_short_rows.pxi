@@ -9,14 +9,14 @@ cdef int64_t pool_short_rows(Vec x, Tap taps, const MaxPool* job, int64_t begin,
     cdef const Geometry* g = &job.geometry
     cdef double lines[(SOURCES + 1) * GATHERED]
     cdef uint32_t line_taps[GATHERED]
-    cdef int64_t indices[GATHERED]
+    cdef int64_t origins[GATHERED]
     cdef Vec elements = <Vec> lines, best = <Vec> lines + SOURCES * GATHERED
     cdef bint keep = job.indices != NULL or job.offsets != NULL
     cdef Lanes lanes
     cdef Batch batch
     cdef WindowTaps all_taps
     cdef TapList gathered
-    cdef Py_ssize_t j
+    cdef Py_ssize_t j, sharing = g.inner if origins_are_shared(g.inner) else 1
     cdef int i
     taps = <Tap> line_taps
     for i in range(MAX_RANK):
@@ -37,12 +37,12 @@ cdef int64_t pool_short_rows(Vec x, Tap taps, const MaxPool* job, int64_t begin,
         if not enough:
             break
         if job.indices != NULL and job.wide_indices:
-            for j in range(batch.count):
-                indices[j] = lanes.places[batch.lane + j] + batch.place
+            for j in range(batch.count // sharing):
+                origins[j] = lanes.places[batch.lane + j * sharing] + batch.place
         elif job.indices != NULL:
-            for j in range(batch.count):
-                (<i32_r> indices)[j] = lanes.places[batch.lane + j] + <int32_t> batch.place
-        put_windows[Vec, Tap](best, taps, indices, job, begin * lanes.per_row, batch.count // g.inner, g.inner)
+            for j in range(batch.count // sharing):
+                (<i32_r> origins)[j] = lanes.places[batch.lane + j * sharing] + <int32_t> batch.place
+        put_windows[Vec, Tap](best, taps, origins, job, begin * lanes.per_row, batch.count // g.inner, g.inner)
         begin += batch.rows
     if job.past_cache:
         finish_puts()
