@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FLOATS, hostile, oriented, same_bits, small_integers
+from conftest import FLOATS, hostile, numpy_dtype, oriented, same_bits, small_integers
 from reference import Pooling
 
 import kpool
@@ -56,6 +56,20 @@ def test_maxima_and_their_indices(case, channels, data_format, rng):
         same_bits(values, expected[0])
         same_bits(indices, expected[1].astype("int32"))
         same_bits(kpool.ops.max_pool(x, *arguments, data_format), expected[0])
+
+
+@pytest.mark.parametrize("channels", [1, 5, 33])
+@pytest.mark.parametrize("case", CASES)
+def test_maxima_alone_are_the_first_of_their_equals(case, channels, rng):
+    """Zeros of both signs are equal, and NaN of both: the first one's bits stand, without indices as with them."""
+    oracle, arguments = layers(case)
+    for dtype in FLOATS:
+        # Zeros that are all alike, mostly +0 and mostly -0, so that some tiles have none that differ.
+        for few in ([0.0, -1.0], [0.0, 0.0, 0.0, -0.0, -1.0], [-0.0, -0.0, 0.0, -1.0], [np.nan, -np.nan, -0.0, 1.0]):
+            x = rng.choice(np.array(few, numpy_dtype(dtype)), (1, *oracle.spatial, channels))
+            values, _ = kpool.ops.max_pool(x, *arguments, return_indices=True)
+            same_bits(values, oracle.max_pool(x)[0])
+            assert kpool.ops.max_pool(x, *arguments).tobytes() == values.tobytes()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])

@@ -2,7 +2,7 @@
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
 from libc.stdint cimport (
-    INT8_MIN, INT16_MIN, INT32_MIN, INT64_MIN, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
+    INT8_MIN, INT16_MIN, INT32_MIN, INT64_MIN, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t,
 )
 from libc.string cimport memcpy, memset
 

@@ -25,7 +25,7 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
     cdef Vec x_end = x + g.outer * g.plane * g.inner
     cdef int64_t window[MAX_RANK]
     cdef int64_t number, results, position = 0, gathered = 0
-    cdef bint keep = job.indices != NULL or job.offsets != NULL, lines_keep = taps_needed[Vec](x, job)
+    cdef bint keep = job.indices != NULL or job.offsets != NULL
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
     cdef Tile tile
     cdef KnownTaps known
@@ -53,7 +53,7 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
                                                      taps + gathered, &known, g, &tile, window, keep)
                 else:
                     enough = pool_by_lines[Vec, Tap](plane, columns, column_taps, best + gathered, taps + gathered, g,
-                                                     &tile, window, lines_keep)
+                                                     &tile, window, keep)
                 if not enough:
                     break
                 find_asked_origins(origins, gathered, job, &tile, window)

@@ -59,61 +59,80 @@ cdef bint share_rows(
     return enough
 
 
+cdef bint pool_group(
+    Vec x, Vec lines, Tap line_taps, int64_t* origins, const MaxPool* job, const Item* item, Group* group, Tile* tile,
+    bint keep, bint* told,
+) noexcept nogil:
+    """Pool the windows of a tile in all rows of a group. Till they are done, taps are counted as in its first row.
+
+    `x` is the plane. Returns whether the type's comparisons were enough, and notes whether the firsts of equals were
+    told; if they were not, the results are of no use.
+    """
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef Vec shared = lines, above = shared + ROWS_TOGETHER * LINE, columns = above + LINE
+    cdef Vec best = columns + 2 * LINE, upper, lower
+    cdef Tap shared_taps = line_taps, above_taps = shared_taps + ROWS_TOGETHER * LINE
+    cdef Tap column_taps = above_taps + LINE, taps = column_taps + 2 * LINE, upper_taps, lower_taps
+    cdef int64_t i, at = room_in_front(axis, tile), count = (tile.end - tile.begin) * tile.block
+    cdef int64_t window[MAX_RANK]
+    cdef bint enough
+    window[0] = item.d
+    window[1] = group.first
+    enough = share_rows[Vec, Tap](x, shared, shared_taps, above, above_taps, g, tile, window, group, keep)
+    # From the last row of windows to the first, whose rows above those of all are the most.
+    for i in range(group.rows - 1, -1, -1):
+        upper = lower = shared + group.lines[i] * LINE
+        upper_taps = lower_taps = shared_taps + group.lines[i] * LINE
+        if group.tops[i] < group.tops[group.rows - 1]:
+            window[1] = group.first
+            enough &= pool_rows[Vec, Tap](x, above, above_taps, g, tile, window, group.tops[i], group.tops[i + 1] - 1,
+                                          group.tops[i + 1] < group.tops[group.rows - 1], keep)
+            upper = above
+            upper_taps = above_taps
+        join[Vec, Tap](columns + at, column_taps + at, upper, upper_taps, lower, lower_taps,
+                       <uint32_t> (i * g.axes[1].stride * axis.taps), count, keep)
+        if not keep:
+            told[0] = told[0] and firsts_are_told[Vec](columns + at, g, count)
+        pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g, tile, False,
+                               keep)
+        window[1] = group.first + i
+        find_asked_origins(origins, 0, job, tile, window)
+        put_windows[Vec, Tap](best, taps, origins, job, place_of_tile(g, item, tile, window[1]),
+                              tile.last - tile.first + 1, tile.block)
+    return enough
+
+
 cdef int64_t pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
-    """Work off items of several rows of windows. Till they are done, taps are counted as in the first of these rows.
+    """Work off items of several rows of windows. `taps` is there for its type.
 
     Returns the first item for which the type's comparisons were not enough, or `end`.
     """
-    cdef bint enough = True
+    cdef bint enough = True, told, keep = job.indices != NULL or job.offsets != NULL
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef double lines[GROUP_LINES * LINE + SPARE]
     cdef uint32_t line_taps[GROUP_LINES * LINE + SPARE]
     cdef int64_t origins[LINE]
-    cdef Vec shared = <Vec> lines, above = shared + ROWS_TOGETHER * LINE, columns = above + LINE
-    cdef Vec best = columns + 2 * LINE, upper, lower, plane
-    cdef Tap shared_taps = <Tap> line_taps, above_taps = shared_taps + ROWS_TOGETHER * LINE
-    cdef Tap column_taps = above_taps + LINE, upper_taps, lower_taps
-    cdef int64_t window[MAX_RANK]
-    cdef int64_t number, i, at, position
-    cdef bint keep = taps_needed[Vec](x, job)
+    cdef Vec plane
+    cdef int64_t number
     cdef Item item
     cdef Group group
     cdef Tile tile
     memset(&tile, 0, sizeof(tile))
-    taps = column_taps + 2 * LINE
+    taps = <Tap> line_taps
     for number in range(begin, end):
         item = item_at(number, job.blocks, g.inner, g.axes[0].pooled, ceil_div(g.axes[1].pooled, job.rows))
         plane = x + item.plane * g.plane * g.inner
-        window[0] = item.d
         find_group(&group, &g.axes[1], item.h * job.rows, job.rows)
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, True)
             while enough and next_windows(&tile, axis):
-                window[1] = group.first
-                enough = share_rows[Vec, Tap](plane, shared, shared_taps, above, above_taps, g, &tile, window, &group,
-                                              keep)
-                at = room_in_front(axis, &tile)
-                # From the last row of windows to the first, whose rows above those of all are the most.
-                for i in range(group.rows - 1, -1, -1):
-                    upper = lower = shared + group.lines[i] * LINE
-                    upper_taps = lower_taps = shared_taps + group.lines[i] * LINE
-                    if group.tops[i] < group.tops[group.rows - 1]:
-                        window[1] = group.first
-                        enough &= pool_rows[Vec, Tap](
-                            plane, above, above_taps, g, &tile, window, group.tops[i], group.tops[i + 1] - 1,
-                            group.tops[i + 1] < group.tops[group.rows - 1], keep)
-                        upper = above
-                        upper_taps = above_taps
-                    join[Vec, Tap](columns + at, column_taps + at, upper, upper_taps, lower, lower_taps,
-                                   <uint32_t> (i * g.axes[1].stride * axis.taps), (tile.end - tile.begin) * tile.block,
-                                   keep)
-                    pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g,
-                                           &tile, False, keep)
-                    window[1] = group.first + i
-                    position = place_of_tile(g, &item, &tile, window[1])
-                    find_asked_origins(origins, 0, job, &tile, window)
-                    put_windows[Vec, Tap](best, taps, origins, job, position, tile.last - tile.first + 1, tile.block)
+                told = True
+                enough = pool_group[Vec, Tap](plane, <Vec> lines, taps, origins, job, &item, &group, &tile, keep, &told)
+                if not told:
+                    enough = pool_group[Vec, Tap](plane, <Vec> lines, taps, origins, job, &item, &group, &tile, True,
+                                                  &told)
             item.channel += tile.block
         if not enough:
             end = number

@@ -4,16 +4,30 @@
 # that line. So memory is read in order whatever the layout, loops are long whatever the number of channels, and the
 # cost of a window grows with its sides and not with its area.
 #
-# With each value goes the number of its tap. Of equal values the one with the lower tap stands, and NaN stands above
-# everything: the contract, in whatever order elements meet.
+# With each value goes the number of its tap, if it is asked for or it matters which of equal values stands: that with
+# the lower tap does, and NaN stands above everything. So the contract says, in whatever order elements meet.
 
 
-cdef inline bint taps_needed(Vec x, const MaxPool* job) noexcept nogil:
-    """Whether winners' taps must be known: equal floats can differ in their bits, and the first one stands."""
-    cdef bint needed = job.indices != NULL or job.offsets != NULL
-    if Vec is f16_r or Vec is bf16_r or Vec is f32_r or Vec is f64_r or Vec is plain_f32_r or Vec is plain_f64_r:
-        needed = needed or (job.geometry.axes[2].taps > 1 and job.geometry.taps > job.geometry.axes[2].taps)
-    return needed
+cdef inline bint firsts_are_told(Vec columns, const Geometry* g, Py_ssize_t count) noexcept nogil:
+    """Whether the best of these columns stand for the first of their equals in each window, without a look at taps.
+
+    Equal floats can differ in their bits: zeros by their sign, and NaN. A column's best is its first one. Where none
+    of them is a -0, or a NaN of a half type, equal ones are the same, whichever stands.
+    """
+    cdef Py_ssize_t j
+    cdef bint told = True
+    if g.axes[2].taps == 1 or g.taps == g.axes[2].taps:
+        return True
+    for j in range(count):
+        if Vec is plain_f32_r:
+            told &= (<u32_r> columns)[j] != <uint32_t> 1 << 31
+        elif Vec is plain_f64_r:
+            told &= (<u64_r> columns)[j] != <uint64_t> 1 << 63
+        elif Vec is f16_r:
+            told &= (columns[j] != 0x8000) & ((columns[j] & 0x7FFF) <= 0x7C00)
+        elif Vec is bf16_r:
+            told &= (columns[j] != 0x8000) & ((columns[j] & 0x7FFF) <= 0x7F80)
+    return told
 
 
 cdef bint pool_rows(
@@ -153,25 +167,42 @@ cdef bint pool_columns(
     return pool_windows[Vec, Tap](line, line_taps, best, taps, axis, tile, started, keep)
 
 
-cdef bint pool_by_lines(
+cdef bint pool_pieces(
     Vec x, Vec columns, Tap column_taps, Vec best, Tap taps, const Geometry* g, Tile* tile, const int64_t* window,
-    bint keep,
+    bint keep, bint* told,
 ) noexcept nogil:
-    """Pool the windows of a tile; its columns are taken in pieces if a line does not hold them all. `x` is the plane.
+    """Pool the windows of a tile; its columns are taken in pieces if a line does not hold them all.
 
-    `columns` and `column_taps` have room for two lines. Returns whether the type's comparisons were enough.
+    Returns whether the type's comparisons were enough, and notes whether the firsts of equals were told.
     """
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t begin = tile.begin, end = tile.end, first_h, last_h, at
     cdef bint started = False, enough = True
     valid_taps(&g.axes[1], window[1], &first_h, &last_h)
     # Only a tile of one window comes in pieces.
-    while begin < end:
-        tile.begin = begin
-        tile.end = min(end, begin + LINE // tile.block)
+    while tile.begin < end:
+        tile.end = min(end, tile.begin + LINE // tile.block)
         at = room_in_front(axis, tile)
         enough &= pool_rows[Vec, Tap](x, columns + at, column_taps + at, g, tile, window, first_h, last_h, False, keep)
+        if not keep:
+            told[0] = told[0] and firsts_are_told[Vec](columns + at, g, (tile.end - tile.begin) * tile.block)
         started = pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g, tile,
                                          started, keep)
-        begin = tile.end
+        tile.begin = tile.end
+    tile.begin = begin
     return enough
+
+
+cdef bint pool_by_lines(
+    Vec x, Vec columns, Tap column_taps, Vec best, Tap taps, const Geometry* g, Tile* tile, const int64_t* window,
+    bint keep,
+) noexcept nogil:
+    """Pool the windows of a tile. `x` is the plane; `columns` and `column_taps` have room for two lines.
+
+    Returns whether the type's comparisons were enough.
+    """
+    cdef bint told = True
+    cdef bint enough = pool_pieces[Vec, Tap](x, columns, column_taps, best, taps, g, tile, window, keep, &told)
+    if told:
+        return enough
+    return pool_pieces[Vec, Tap](x, columns, column_taps, best, taps, g, tile, window, True, &told)
