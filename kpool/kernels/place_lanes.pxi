@@ -182,6 +182,69 @@ cdef inline void ask_windows(
             memset(<char*> line + i * step * width, 0, tile.block * width)
 
 
+cdef void place_columns(
+    Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, const Cover* cover, int64_t first,
+    int64_t end, u32_r found,
+) noexcept nogil:
+    """Put into a tile's line what the windows over the columns from `first` to `end` have to give.
+
+    `keys` is there for its type.
+    """
+    cdef const Axis* axis = &job.geometry.axes[2]
+    cdef int64_t begin, column, columns
+    for begin in range(first, min(end, first + axis.stride)):
+        column = begin
+        while column < end:
+            columns = positions_alike(axis, column, end)
+            ask_windows[Moved, Key](line, NULL, job, tile, item, cover, column, columns, found)
+            column += columns * axis.stride
+
+
+cdef void ask_pairs(
+    Moved left, Moved right, Moved elements, Key keys, int64_t key, u32_r found, Py_ssize_t windows, Py_ssize_t inner,
+    Py_ssize_t lanes,
+) noexcept nogil:
+    """Ask windows that follow each other, each about both of its columns, where it is the only one."""
+    cdef Py_ssize_t o, j
+    cdef bint first, second
+    cdef size_t ahead = read_ahead(windows, inner, lanes) * sizeof(elements[0])
+    cdef size_t keys_ahead = read_ahead(windows, inner, lanes) * sizeof(keys[0])
+    for o in range(windows):
+        fetch(elements, ahead)
+        fetch(keys, keys_ahead)
+        for j in range(lanes):
+            first = stands[Moved, Key](elements + j, keys + j, key)
+            second = stands[Moved, Key](elements + j, keys + j, key + 1)
+            left[j] = or_zero(elements[j], first)
+            right[j] = or_zero(elements[j], second)
+            if Key is not u8_r:
+                found[j] += first + second
+        left += 2 * lanes
+        right += 2 * lanes
+        elements += inner
+        keys += inner
+        if Key is not u8_r:
+            key += 2
+
+
+cdef inline int64_t pairs_in_tile(
+    Moved line, const Place* job, const Tile* tile, const Cover* cover, int64_t* window,
+) noexcept nogil:
+    """How many windows are two neighbouring columns of a tile each, which no other window has, and the first of them.
+
+    `line` is there for its type: nothing is added up.
+    """
+    cdef const Axis* axis = &job.geometry.axes[2]
+    cdef bint alone = cover.first[0] == cover.last[0] and cover.first[1] == cover.last[1]
+    cdef bint pairs = not axis.adaptive and axis.taps == 2 and axis.stride == 2 and axis.dilation == 1
+    if Moved is f16_r or Moved is bf16_r or Moved is f32_r or Moved is f64_r:
+        alone = False
+    window[0] = (tile.begin + axis.before + 1) // 2
+    if not (alone and pairs):
+        return 0
+    return max(0, min(axis.pooled - window[0], (tile.end - window_start(axis, window[0])) // 2))
+
+
 cdef inline void place_tile(
     Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, const Cover* cover, u32_r found,
 ) noexcept nogil:
@@ -189,14 +252,28 @@ cdef inline void place_tile(
 
     The line can be the row that is written; behind the columns nothing may be.
     """
-    cdef const Axis* axis = &job.geometry.axes[2]
-    cdef int64_t begin, column, columns
-    for begin in range(tile.begin, min(tile.end, tile.begin + axis.stride)):
-        column = begin
-        while column < tile.end:
-            columns = positions_alike(axis, column, tile.end)
-            ask_windows[Moved, Key](line, NULL, job, tile, item, cover, column, columns, found)
-            column += columns * axis.stride
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t window = 0, column = tile.begin, row, at, key
+    cdef int64_t windows = pairs_in_tile[Moved](line, job, tile, cover, &window)
+    cdef Moved elements = <Moved> job.inputs
+    cdef Key all_keys = <Key> job.keys
+    cdef Moved pairs
+    if windows > 0:
+        column = window_start(axis, window)
+        place_columns[Moved, Key](line, NULL, job, tile, item, cover, tile.begin, column, found)
+        row = (item.plane * g.axes[0].pooled + cover.first[0]) * g.axes[1].pooled + cover.first[1]
+        at = (row * axis.pooled + window) * g.inner + tile.channel
+        if Key is u8_r:
+            key = tap_on(&g.axes[0], item.d, cover.first[0]) * g.axes[1].taps
+            key = (key + tap_on(&g.axes[1], item.h, cover.first[1])) * axis.taps
+        else:
+            key = (item.d * g.axes[1].size + item.h) * axis.size + column
+        pairs = line + (column - tile.begin) * tile.block
+        ask_pairs[Moved, Key](pairs, pairs + tile.block, elements + at, all_keys + at, key, found, windows, g.inner,
+                              tile.block)
+        column += 2 * windows
+    place_columns[Moved, Key](line, NULL, job, tile, item, cover, column, tile.end, found)
 
 
 cdef inline bint gathers_in_place(Moved outputs, Key keys, const Place* job, const Tile* tile) noexcept nogil:
