@@ -7,9 +7,18 @@
 # Rows of one channel go several at a time (average_pool_rows.pxi), or are gathered if they are short.
 
 
-cdef inline void divide_one(Sum total, double divisor) noexcept nogil:
-    """In the precision of the sums."""
-    if Sum is f32_r:
+cdef inline bint is_power_of_two(double divisor) noexcept nogil:
+    """Of divisors, which are positive integers. Where it is, to multiply by the reciprocal is to divide, but faster."""
+    return ((<uint64_t*> &divisor)[0] & ((<uint64_t> 1 << 52) - 1)) == 0
+
+
+cdef inline void divide_one(Sum total, double divisor, bint by_power) noexcept nogil:
+    """In the precision of the sums. Called with a literal for `by_power`, whether the divisor is a power of two."""
+    if Sum is f32_r and by_power:
+        total[0] = total[0] * <float> (1 / divisor)
+    elif by_power:
+        total[0] = total[0] * (1 / divisor)
+    elif Sum is f32_r:
         total[0] = total[0] / <float> divisor
     else:
         total[0] = total[0] / divisor
@@ -17,8 +26,12 @@ cdef inline void divide_one(Sum total, double divisor) noexcept nogil:
 
 cdef inline void divide_by(Sum sums, double divisor, Py_ssize_t count) noexcept nogil:
     cdef Py_ssize_t j
-    for j in range(count):
-        divide_one[Sum](sums + j, divisor)
+    if is_power_of_two(divisor):
+        for j in range(count):
+            divide_one[Sum](sums + j, divisor, True)
+    else:
+        for j in range(count):
+            divide_one[Sum](sums + j, divisor, False)
 
 
 cdef inline void divide(Sum sums, const AveragePool* job, const Tile* tile, const int64_t* window) noexcept nogil:
@@ -132,22 +145,38 @@ cdef void sum_by_lines(
         begin = tile.end
 
 
+cdef inline bint averages_gather_in_place(RealVec x, const AveragePool* job, int64_t block) noexcept nogil:
+    """Whether averages gather where they belong instead of in a line: not past the cache, nor as sums of half types."""
+    if RealVec is f16_r or RealVec is bf16_r:
+        return False
+    else:
+        return not job.past_cache and block == job.geometry.inner and block >= NARROW
+
+
+cdef inline void put_averages(
+    RealVec to, RealVec sums, int64_t windows, int64_t block, const AveragePool* job,
+) noexcept nogil:
+    """Write the averages of windows, unless they gathered there."""
+    if to != sums:
+        put_line[RealVec](to, sums, windows, block, job.geometry.inner, job.past_cache)
+
+
 cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items of one row of windows. `sums` is there for its type.
 
-    Results gather in a line while they follow each other in memory.
+    Results gather while they follow each other in memory, for as long as a line has room for them.
     """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef RealVec x = <RealVec> job.inputs, plane, x_end = x + g.outer * g.plane * g.inner
     cdef double lines[3 * LINE + SPARE]
-    cdef Sum columns = <Sum> lines
+    cdef Sum columns = <Sum> lines, line = columns + 2 * LINE
     cdef int64_t window[MAX_RANK]
     cdef int64_t number, results, position = 0, gathered = 0
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
     cdef Tile tile
     memset(&tile, 0, sizeof(tile))
-    sums = columns + 2 * LINE
+    sums = line
     for number in range(begin, end):
         if number > begin:
             go_on(&item, number, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
@@ -159,23 +188,22 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
             while next_windows(&tile, axis):
                 results = (tile.last - tile.first + 1) * tile.block
                 if gathered + results > LINE or tile.block < g.inner:
-                    put_line[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, g.inner,
-                                      job.past_cache)
+                    put_averages[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, job)
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
+                    sums = <Sum> (outputs + position) if averages_gather_in_place(x, job, tile.block) else line
                 if sums_are_direct(g) and direct_pays(g, tile.block, axis.taps):
                     average_directly[RealVec, Sum](plane, x_end, columns, sums + gathered, job, &tile, window)
                 else:
                     sum_by_lines[RealVec, Sum](plane, columns, sums + gathered, g, &tile, window)
                     divide[Sum](sums + gathered, job, &tile, window)
                 if tile.block < g.inner:
-                    put_line[RealVec](outputs + position, <RealVec> sums, results // tile.block, tile.block, g.inner,
-                                      job.past_cache)
+                    put_averages[RealVec](outputs + position, <RealVec> sums, results // tile.block, tile.block, job)
                 else:
                     gathered += results
             item.channel += tile.block
-    put_line[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, g.inner, job.past_cache)
+    put_averages[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, job)
     if job.past_cache:
         finish_puts()
 

@@ -26,7 +26,7 @@ cdef inline void add_column(
 
 cdef inline void average_whole(
     RealVec x, Sum sums, const int64_t* rows, Py_ssize_t column, double divisor, Py_ssize_t windows, Py_ssize_t shift,
-    Py_ssize_t lanes, int height, int width,
+    Py_ssize_t lanes, int height, int width, bint by_power,
 ) noexcept nogil:
     """Average some windows whose columns are `column` elements apart. Called with literals from `height` on."""
     cdef Py_ssize_t o, j, done = 0
@@ -50,14 +50,14 @@ cdef inline void average_whole(
         if RealVec is f16_r:
             done = vectors_of_halves_averaged(
                 <float*> sums, <const uint16_t*> a, <const uint16_t*> b, <const uint16_t*> c, <const uint16_t*> d,
-                column, <float> divisor, height, width, lanes)
+                column, <float> divisor, height, width, by_power, lanes)
         for j in range(done, lanes):
             total[0] = 0
             add_column[Sum, RealVec](total, a, b, c, d, j, height)
             add_column[Sum, RealVec](total, a, b, c, d, j + column, height)
             if width > 2:
                 add_column[Sum, RealVec](total, a, b, c, d, j + 2 * column, height)
-            divide_one[Sum](total, divisor)
+            divide_one[Sum](total, divisor, by_power)
             sums[j] = total[0]
         sums += lanes
         a += shift
@@ -78,21 +78,25 @@ cdef void average_in_one_pass(
         sums += cut
         lanes -= cut
     if width == 2 and rows.count == 1:
-        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 1, 2)
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 1, 2, False)
+    elif width == 2 and rows.count == 2 and is_power_of_two(divisor):
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 2, 2, True)
     elif width == 2 and rows.count == 2:
-        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 2, 2)
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 2, 2, False)
     elif width == 2 and rows.count == 3:
-        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 3, 2)
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 3, 2, False)
+    elif width == 2 and is_power_of_two(divisor):
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 4, 2, True)
     elif width == 2:
-        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 4, 2)
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 4, 2, False)
     elif rows.count == 1:
-        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 1, 3)
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 1, 3, False)
     elif rows.count == 2:
-        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 2, 3)
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 2, 3, False)
     elif rows.count == 3:
-        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 3, 3)
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 3, 3, False)
     else:
-        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 4, 3)
+        average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 4, 3, False)
 
 
 cdef void average_tile(

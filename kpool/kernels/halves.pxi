@@ -74,10 +74,11 @@ cdef extern from *:
     }
 
     /* Averages windows of one to four rows and some columns, which are `step` elements apart: the sum of each column
-       is added up before it is added to the others. Called with literals for `height` and `width`. */
+       is added up before it is added to the others. Called with literals from `height` to `by_power`, whether the
+       divisor is a power of two. */
     static inline __attribute__((always_inline)) Py_ssize_t kp_average_halves(
         float* averages, const uint16_t* a, const uint16_t* b, const uint16_t* c, const uint16_t* d, Py_ssize_t step,
-        float divisor, int height, int width, Py_ssize_t count)
+        float divisor, int height, int width, int by_power, Py_ssize_t count)
     {
         Py_ssize_t i = 0;
     #ifdef KP_FLOATS
@@ -91,7 +92,7 @@ cdef extern from *:
                 if (height > 3) column += kp_widen(d + i + k * step);
                 total += column;
             }
-            kp_write(averages + i, total / divisor);
+            kp_write(averages + i, by_power ? total * (1 / divisor) : total / divisor);
         }
     #endif
         return i;
@@ -99,7 +100,7 @@ cdef extern from *:
     """
     Py_ssize_t vectors_of_halves_averaged "kp_average_halves" (
         float* averages, const uint16_t* a, const uint16_t* b, const uint16_t* c, const uint16_t* d, Py_ssize_t step,
-        float divisor, int height, int width, Py_ssize_t count) noexcept nogil
+        float divisor, int height, int width, bint by_power, Py_ssize_t count) noexcept nogil
     Py_ssize_t vectors_of_halves_added "kp_add_halves" (
         float* sums, const uint16_t* a, const uint16_t* b, const uint16_t* c, const uint16_t* d, int sources,
         bint first, bint apart, Py_ssize_t count) noexcept nogil
