@@ -18,6 +18,14 @@ def test_a_mutation_has_its_place(mutation):
     assert text[begin:end] == mutation.expression != mutation.after
 
 
+def test_mutations_replace_expressions():
+    """Half of a choice, or an assignment, would not compile in the parentheses that are put around it."""
+    fragments = pytest.importorskip("Cython.Compiler.TreeFragment", reason="Cython is needed to build alone")
+    for mutation in read_mutations():
+        for expression in (mutation.expression, mutation.after):
+            fragments.parse_from_strings(str(mutation), f"x = ({expression})")
+
+
 def test_mutations_of_different_places_do_not_overlap():
     mutations = read_mutations()
     places = places_of({m.file: (KERNELS / m.file).read_text() for m in mutations}, mutations)
