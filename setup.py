@@ -36,8 +36,10 @@ FLAGS = [
     # NaN comparisons stay exact: the two no-flags only drop traps and errno. Never -ffast-math.
     "-O1" if DEBUG else "-O3",
     "-g" if DEBUG else "-g0",
-    # Loops over sixteen lanes become vector code, not sixteen steps one after the other. Clang does not need it.
+    # Loops over sixteen lanes become vector code, not sixteen steps one after the other. Clang, which knows none of
+    # gcc's parameters, needs no word for it, nor one about it.
     "--param=max-completely-peel-times=8",
+    "-Wno-unused-command-line-argument",
     "-fno-trapping-math",
     "-fno-math-errno",
     # Sums are written in a fixed order and without fused multiply-add, so every machine gets the same bits.

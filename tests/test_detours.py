@@ -16,6 +16,11 @@ from kpool.tf.library import ops
 # Where some rows and columns belong to several windows, to one, or to none.
 WINDOWS = {
     "disjoint": ((2, 2), (2, 2), "valid", (1, 1)),
+    "disjoint, of three axes": ((1, 2, 2), (1, 2, 2), "valid", (1, 1, 1)),
+    "pairs behind half of one": ((2, 2), (2, 2), ((1, 0), (1, 0)), (1, 1)),
+    "pairs that overlap in height": ((3, 2), (2, 2), "valid", (1, 1)),
+    "pairs that overlap in depth": ((3, 2, 2), (2, 2, 2), "valid", (1, 1, 1)),
+    "pairs apart": ((2, 2), (2, 2), "valid", (1, 3)),
     "overlapping": ((3, 3), (2, 2), ((1, 1), (1, 0)), (1, 1)),
     "gaps": ((2, 1), (3, 3), "valid", (1, 1)),
     "dilated": ((2, 3), (2, 1), "valid", (2, 3)),

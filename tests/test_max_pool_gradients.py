@@ -13,11 +13,14 @@ from kpool.ops import max_pool, max_unpool
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize(
     ("pool_size", "strides", "padding"),
-    [(2, 2, "valid"), (2, 3, "valid"), (3, 2, "same"), (3, 1, 1), ((2, 4), (3, 1), ((0, 1), (2, 1))), (9, 4, "same")],
+    [
+        *[(2, 2, "valid"), (2, 2, ((0, 0), (1, 1))), ((3, 2), 2, "valid"), (2, 3, "valid"), (3, 2, "same"), (3, 1, 1)],
+        *[((2, 4), (3, 1), ((0, 1), (2, 1))), (9, 4, "same")],
+    ],
 )
 def test_gradient(pool_size, strides, padding, dtype, data_format, rng):
     pair = lambda v: v if isinstance(v, tuple) else (v, v)  # noqa: E731
-    for channels in (1, 3, 11):
+    for channels in (1, 3, 11, 17):
         x = oriented(hostile(rng, (2, 9, 10, channels), dtype), data_format)
         oracle = Pooling((9, 10), pair(pool_size), pair(strides), PAIRS.get(padding, padding))
         shape = oracle.max_pool(x, data_format == "channels_first")[0].shape

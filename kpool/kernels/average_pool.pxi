@@ -146,25 +146,17 @@ cdef void sum_by_lines(
 
 
 cdef inline bint averages_gather_in_place(RealVec x, const AveragePool* job, int64_t block) noexcept nogil:
-    """Whether averages gather where they belong instead of in a line: not past the cache, nor as sums of half types."""
+    """Whether averages gather where they belong: sums of half types do not. `x` is there for its type."""
     if RealVec is f16_r or RealVec is bf16_r:
         return False
     else:
-        return not job.past_cache and block == job.geometry.inner and block >= NARROW
-
-
-cdef inline void put_averages(
-    RealVec to, RealVec sums, int64_t windows, int64_t block, const AveragePool* job,
-) noexcept nogil:
-    """Write the averages of windows, unless they gathered there."""
-    if to != sums:
-        put_line[RealVec](to, sums, windows, block, job.geometry.inner, job.past_cache)
+        return may_gather_in_place(&job.geometry, block, job.past_cache)
 
 
 cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items of one row of windows. `sums` is there for its type.
 
-    Results gather while they follow each other in memory, for as long as a line has room for them.
+    Results gather while they follow each other in memory, as many as a line has room for, in one or where they belong.
     """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
@@ -188,22 +180,24 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
             while next_windows(&tile, axis):
                 results = (tile.last - tile.first + 1) * tile.block
                 if gathered + results > LINE or tile.block < g.inner:
-                    put_averages[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, job)
+                    put_line[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, g.inner,
+                                      job.past_cache)
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
-                    sums = <Sum> (outputs + position) if averages_gather_in_place(x, job, tile.block) else line
+                    sums = <Sum> (outputs + position) if averages_gather_in_place[RealVec](x, job, tile.block) else line
                 if sums_are_direct(g) and direct_pays(g, tile.block, axis.taps):
                     average_directly[RealVec, Sum](plane, x_end, columns, sums + gathered, job, &tile, window)
                 else:
                     sum_by_lines[RealVec, Sum](plane, columns, sums + gathered, g, &tile, window)
                     divide[Sum](sums + gathered, job, &tile, window)
                 if tile.block < g.inner:
-                    put_averages[RealVec](outputs + position, <RealVec> sums, results // tile.block, tile.block, job)
+                    put_line[RealVec](outputs + position, <RealVec> sums, results // tile.block, tile.block, g.inner,
+                                      job.past_cache)
                 else:
                     gathered += results
             item.channel += tile.block
-    put_averages[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, job)
+    put_line[RealVec](outputs + position, <RealVec> sums, gathered // g.inner, g.inner, g.inner, job.past_cache)
     if job.past_cache:
         finish_puts()
 

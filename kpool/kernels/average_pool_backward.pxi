@@ -112,12 +112,15 @@ cdef inline void spread_all(
         o += windows
 
 
-cdef inline bint written_whole(const Geometry* g, const Tile* tile, bint alone) noexcept nogil:
-    """Whether the windows of one row write every column of a tile, and none of them twice."""
+cdef inline void clear_columns(Share columns, const Geometry* g, const Tile* tile, bint alone) noexcept nogil:
+    """Zero the columns of a tile, but not those that windows which stand alone, and side by side, are going to set."""
     cdef const Axis* axis = &g.axes[2]
-    return (alone and not axis.adaptive and axis.stride == axis.taps and axis.dilation == 1
-            and window_start(axis, tile.first) <= tile.begin
-            and window_start(axis, tile.last) + axis.taps >= tile.end)
+    cdef int64_t first = tile.begin, end = tile.begin
+    if alone and not axis.adaptive and axis.stride == axis.taps and axis.dilation == 1 and tile.first <= tile.last:
+        first = max(tile.begin, window_start(axis, tile.first))
+        end = min(tile.end, window_start(axis, tile.last) + axis.taps)
+    memset(columns, 0, (first - tile.begin) * tile.block * sizeof(columns[0]))
+    memset(columns + (end - tile.begin) * tile.block, 0, (tile.end - end) * tile.block * sizeof(columns[0]))
 
 
 cdef void sum_shares(
@@ -132,8 +135,7 @@ cdef void sum_shares(
     cdef int64_t first = tile.first, last = tile.last, row
     cdef int64_t window[MAX_RANK]
     cdef bint started, alone = not overlaps(axis)
-    if not written_whole(g, tile, alone):
-        zero_sums[Sum](columns, (tile.end - tile.begin) * tile.block)
+    clear_columns[Sum](columns, g, tile, alone)
     while first <= last:
         tile.first = first
         tile.last = min(last, first + LINE // tile.block - 1)

@@ -13,8 +13,7 @@ cdef inline int64_t rows_alike(const Axis* axis, const Item* item, const Cover* 
 
 cdef void spread_tile(Share columns, Share shares, const Geometry* g, Tile* tile) noexcept nogil:
     """Hand shares of windows that stand alone to a tile's columns; the others get zero."""
-    if not written_whole(g, tile, True):
-        memset(columns, 0, (tile.end - tile.begin) * tile.block * sizeof(columns[0]))
+    clear_columns[Share](columns, g, tile, True)
     spread_all[Share](columns, shares, &g.axes[2], tile, True)
 
 
@@ -26,7 +25,7 @@ cdef void average_apart_backward(
     cdef const Axis* axis = &g.axes[2]
     cdef RealVec gradients = <RealVec> job.inputs
     cdef Sum shares = lines
-    cdef RealVec columns = <RealVec> (lines + LINE)
+    cdef RealVec line = <RealVec> (lines + LINE), columns
     cdef uint16_t halves[LINE]
     cdef int64_t window[MAX_RANK]
     cdef int64_t rows, row, i, position
@@ -44,6 +43,9 @@ cdef void average_apart_backward(
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, False)
             while next_columns(&tile, axis):
+                position = (item.row * axis.size + tile.begin) * g.inner + tile.channel
+                # The first of the rows is made where it belongs.
+                columns = outputs + position if may_gather_in_place(g, tile.block, job.past_cache) else line
                 if cover.first[0] > cover.last[0] or cover.first[1] > cover.last[1]:
                     memset(columns, 0, (tile.end - tile.begin) * tile.block * sizeof(columns[0]))
                 else:
@@ -56,9 +58,8 @@ cdef void average_apart_backward(
                     else:
                         spread_tile[Sum](<Sum> columns, shares, g, &tile)
                 for i in range(rows):
-                    position = ((item.row + i) * axis.size + tile.begin) * g.inner + tile.channel
-                    put_lanes(<char*> (outputs + position), columns, tile.end - tile.begin, tile.block, g.inner,
-                              sizeof(columns[0]), job.past_cache)
+                    put_lanes(<char*> (outputs + position + i * axis.size * g.inner), columns, tile.end - tile.begin,
+                              tile.block, g.inner, sizeof(columns[0]), job.past_cache)
             item.channel += tile.block
         begin += rows
     if job.past_cache:

@@ -77,6 +77,7 @@ cdef void average_in_one_pass(
         x += cut
         sums += cut
         lanes -= cut
+    # Whole windows of one and of three rows are rarely, or never, divided by a power of two.
     if width == 2 and rows.count == 1:
         average_whole[RealVec, Sum](x, sums, rows.offsets, column, divisor, windows, shift, lanes, 1, 2, False)
     elif width == 2 and rows.count == 2 and is_power_of_two(divisor):

@@ -1,12 +1,6 @@
 # Max pooling forward, with or without indices, for every element type.
 
 
-cdef inline bint windows_gather_in_place(const MaxPool* job, int64_t block) noexcept nogil:
-    """Whether windows are taken one by one, and their values written where they belong, and not past the cache."""
-    cdef const Geometry* g = &job.geometry
-    return not job.past_cache and block == g.inner and block >= NARROW and windows_are_direct(g, block)
-
-
 cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items of one row of windows. `taps` is there for its type.
 
@@ -25,7 +19,7 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
     cdef Vec x_end = x + g.outer * g.plane * g.inner
     cdef int64_t window[MAX_RANK]
     cdef int64_t number, results, position = 0, gathered = 0
-    cdef bint keep = job.indices != NULL or job.offsets != NULL
+    cdef bint keep = job.indices != NULL or job.offsets != NULL, lines_keep = keep, in_place
     cdef Item item = item_at(begin, job.blocks, g.inner, g.axes[0].pooled, g.axes[1].pooled)
     cdef Tile tile
     cdef KnownTaps known
@@ -47,13 +41,14 @@ cdef int64_t pool_items(Vec x, Tap taps, const MaxPool* job, int64_t begin, int6
                     gathered = 0
                 if gathered == 0:
                     position = (item.row * axis.pooled + tile.first) * g.inner + tile.channel
-                    best = <Vec> job.outputs + position if windows_gather_in_place(job, tile.block) else line
+                    in_place = windows_are_direct(g, tile.block) and may_gather_in_place(g, tile.block, job.past_cache)
+                    best = <Vec> job.outputs + position if in_place else line
                 if windows_are_direct(g, tile.block):
                     enough = pool_directly[Vec, Tap](plane, x_end, columns, column_taps, best + gathered,
                                                      taps + gathered, &known, g, &tile, window, keep)
                 else:
                     enough = pool_by_lines[Vec, Tap](plane, columns, column_taps, best + gathered, taps + gathered, g,
-                                                     &tile, window, keep)
+                                                     &tile, window, &lines_keep)
                 if not enough:
                     break
                 find_asked_origins(origins, gathered, job, &tile, window)

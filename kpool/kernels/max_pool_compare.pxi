@@ -181,7 +181,7 @@ cdef inline bint is_usual(Vec x, Tap taps) noexcept nogil:
 
 
 cdef inline bint keeps_taps(Vec x, Tap taps, bint keep) noexcept nogil:
-    """Whether a loop keeps taps: it may be asked to, and where nearly all of them are, there is no other loop."""
+    """Whether a loop keeps taps: it may be asked to, and for wide taps, or where NaN is known, there is no other."""
     return keep or taps_are_wide[Vec, Tap](x, taps) or Vec is f32_r or Vec is f64_r
 
 

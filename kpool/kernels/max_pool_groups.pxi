@@ -61,12 +61,11 @@ cdef bint share_rows(
 
 cdef bint pool_group(
     Vec x, Vec lines, Tap line_taps, int64_t* origins, const MaxPool* job, const Item* item, Group* group, Tile* tile,
-    bint keep, bint* told,
+    bint* keep,
 ) noexcept nogil:
     """Pool the windows of a tile in all rows of a group. Till they are done, taps are counted as in its first row.
 
-    `x` is the plane. Returns whether the type's comparisons were enough, and notes whether the firsts of equals were
-    told; if they were not, the results are of no use.
+    `x` is the plane. Returns whether the type's comparisons were enough. If taps must be kept that were not, it stops.
     """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
@@ -79,7 +78,7 @@ cdef bint pool_group(
     cdef bint enough
     window[0] = item.d
     window[1] = group.first
-    enough = share_rows[Vec, Tap](x, shared, shared_taps, above, above_taps, g, tile, window, group, keep)
+    enough = share_rows[Vec, Tap](x, shared, shared_taps, above, above_taps, g, tile, window, group, keep[0])
     # From the last row of windows to the first, whose rows above those of all are the most.
     for i in range(group.rows - 1, -1, -1):
         upper = lower = shared + group.lines[i] * LINE
@@ -87,15 +86,15 @@ cdef bint pool_group(
         if group.tops[i] < group.tops[group.rows - 1]:
             window[1] = group.first
             enough &= pool_rows[Vec, Tap](x, above, above_taps, g, tile, window, group.tops[i], group.tops[i + 1] - 1,
-                                          group.tops[i + 1] < group.tops[group.rows - 1], keep)
+                                          group.tops[i + 1] < group.tops[group.rows - 1], keep[0])
             upper = above
             upper_taps = above_taps
         join[Vec, Tap](columns + at, column_taps + at, upper, upper_taps, lower, lower_taps,
-                       <uint32_t> (i * g.axes[1].stride * axis.taps), count, keep)
-        if not keep:
-            told[0] = told[0] and firsts_are_told[Vec](columns + at, g, count)
+                       <uint32_t> (i * g.axes[1].stride * axis.taps), count, keep[0])
+        if must_keep_taps[Vec, Tap](columns + at, column_taps, g, count, keep):
+            break
         pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g, tile, False,
-                               keep)
+                               keep[0])
         window[1] = group.first + i
         find_asked_origins(origins, 0, job, tile, window)
         put_windows[Vec, Tap](best, taps, origins, job, place_of_tile(g, item, tile, window[1]),
@@ -108,7 +107,7 @@ cdef int64_t pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int
 
     Returns the first item for which the type's comparisons were not enough, or `end`.
     """
-    cdef bint enough = True, told, keep = job.indices != NULL or job.offsets != NULL
+    cdef bint enough = True, kept, keep = job.indices != NULL or job.offsets != NULL
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef double lines[GROUP_LINES * LINE + SPARE]
@@ -128,11 +127,10 @@ cdef int64_t pool_groups(Vec x, Tap taps, const MaxPool* job, int64_t begin, int
         while item.channel < item.channel_end:
             first_tile(&tile, axis, item.channel, item.channel_end, True)
             while enough and next_windows(&tile, axis):
-                told = True
-                enough = pool_group[Vec, Tap](plane, <Vec> lines, taps, origins, job, &item, &group, &tile, keep, &told)
-                if not told:
-                    enough = pool_group[Vec, Tap](plane, <Vec> lines, taps, origins, job, &item, &group, &tile, True,
-                                                  &told)
+                kept = keep
+                enough = pool_group[Vec, Tap](plane, <Vec> lines, taps, origins, job, &item, &group, &tile, &keep)
+                if kept != keep:
+                    enough = pool_group[Vec, Tap](plane, <Vec> lines, taps, origins, job, &item, &group, &tile, &keep)
             item.channel += tile.block
         if not enough:
             end = number

@@ -19,6 +19,7 @@ cdef void put_offsets(
     if Tap is u8_r:
         put_lanes(<char*> to, taps, windows, block, inner, 1, False)
     elif block == inner:
+        fetch(to, windows * block)
         narrow_taps[Tap](<u8_r> to, taps, windows * block)
     else:
         narrow_taps[Tap](<u8_r> offsets, taps, windows * block)
@@ -77,7 +78,7 @@ cdef void find_origins(Index origins, const Geometry* g, const Tile* tile, const
         found += TOGETHER
 
 
-cdef inline void find_positions_of_rows(
+cdef inline void find_indices_of_rows(
     Index indices, Index origins, Tap taps, int32_t per_row, int32_t step, int32_t turn, Py_ssize_t windows,
     Py_ssize_t lanes, int rows, bint shared,
 ) noexcept nogil:
@@ -98,7 +99,7 @@ cdef inline void find_positions_of_rows(
         origins += 1
 
 
-cdef inline void find_short_positions(
+cdef inline void find_short_indices(
     Index indices, Index origins, Tap taps, const Geometry* g, Py_ssize_t windows, Py_ssize_t lanes, bint shared,
 ) noexcept nogil:
     """Where taps lie, for windows of at most SHORT_TAPS taps in planes below 2^31. Called with a literal for `shared`.
@@ -117,29 +118,29 @@ cdef inline void find_short_positions(
     cdef int32_t depth_turn = <int32_t> (g.axes[0].dilation * g.axes[1].size * g.axes[2].size
                                          - g.axes[1].taps * row_step)
     if g.axes[0].taps == 1 and g.axes[1].taps == 1:
-        find_positions_of_rows[Index, Tap](indices, origins, taps, <int32_t> g.axes[2].taps, step, turn, windows, lanes,
-                                           1, shared)
+        find_indices_of_rows[Index, Tap](indices, origins, taps, <int32_t> g.axes[2].taps, step, turn, windows, lanes,
+                                         1, shared)
         return
     if g.axes[0].taps == 1 and g.axes[1].taps == 2:
-        find_positions_of_rows[Index, Tap](indices, origins, taps, <int32_t> g.axes[2].taps, step, turn, windows, lanes,
-                                           2, shared)
+        find_indices_of_rows[Index, Tap](indices, origins, taps, <int32_t> g.axes[2].taps, step, turn, windows, lanes,
+                                         2, shared)
         return
     if g.axes[0].taps == 1 and g.axes[1].taps == 3:
-        find_positions_of_rows[Index, Tap](indices, origins, taps, <int32_t> g.axes[2].taps, step, turn, windows, lanes,
-                                           3, shared)
+        find_indices_of_rows[Index, Tap](indices, origins, taps, <int32_t> g.axes[2].taps, step, turn, windows, lanes,
+                                         3, shared)
         return
     for o in range(windows):
         for j in range(lanes):
             row = <int32_t> ((<float> <int32_t> taps[j] + half) * per_row)
             depth = <int32_t> ((<float> row + half) * per_depth)
             position = wrapped(wrapped(<int32_t> origins[0 if shared else j], <int32_t> taps[j] * step), row * turn)
-            indices[j] = wrapped(position, depth * depth_turn)
+            indices[j] = wrapped(position, <int32_t> (<uint32_t> depth * <uint32_t> depth_turn))
         indices += lanes
         taps += lanes
         origins += 1
 
 
-cdef void find_long_positions(
+cdef void find_long_indices(
     Index indices, Index origins, Tap taps, const Geometry* g, Py_ssize_t windows, Py_ssize_t lanes, bint shared,
 ) noexcept nogil:
     """The same for any window and any plane."""
@@ -161,7 +162,7 @@ cdef void find_long_positions(
         origins += 1
 
 
-cdef void find_positions(
+cdef void find_indices(
     Index indices, Index origins, Tap taps, const Geometry* g, int64_t windows, int64_t block,
 ) noexcept nogil:
     """The winners' indices, from their windows' origins and their taps."""
@@ -170,11 +171,11 @@ cdef void find_positions(
         block *= windows
         windows = 1
     if g.taps > SHORT_TAPS or g.plane > INT32_PLANE:
-        find_long_positions[Index, Tap](indices, origins, taps, g, windows, block, shared)
+        find_long_indices[Index, Tap](indices, origins, taps, g, windows, block, shared)
     elif shared:
-        find_short_positions[Index, Tap](indices, origins, taps, g, windows, block, True)
+        find_short_indices[Index, Tap](indices, origins, taps, g, windows, block, True)
     else:
-        find_short_positions[Index, Tap](indices, origins, taps, g, windows, block, False)
+        find_short_indices[Index, Tap](indices, origins, taps, g, windows, block, False)
 
 
 cdef void put_indices(
@@ -183,9 +184,9 @@ cdef void put_indices(
     """Write the winners' indices."""
     cdef int64_t line[LINE]
     if block == g.inner and not past_cache:
-        find_positions[Index, Tap](to, origins, taps, g, windows, block)
+        find_indices[Index, Tap](to, origins, taps, g, windows, block)
     else:
-        find_positions[Index, Tap](<Index> line, origins, taps, g, windows, block)
+        find_indices[Index, Tap](<Index> line, origins, taps, g, windows, block)
         put_lanes(<char*> to, line, windows, block, g.inner, sizeof(to[0]), past_cache)
 
 
@@ -193,12 +194,14 @@ cdef void find_asked_origins(
     int64_t* origins, int64_t at, const MaxPool* job, const Tile* tile, const int64_t* window,
 ) noexcept nogil:
     """Where a tile's windows begin, the first of which is lane `at` of a line, if a job is asked for indices."""
-    if origins_are_shared(tile.block):
-        at //= tile.block
-    if job.indices != NULL and job.wide_indices:
-        find_origins[i64_r](<i64_r> origins + at, &job.geometry, tile, window)
-    elif job.indices != NULL:
-        find_origins[i32_r](<i32_r> origins + at, &job.geometry, tile, window)
+    cdef int64_t first
+    if job.indices == NULL:
+        return
+    first = at // tile.block if origins_are_shared(tile.block) else at
+    if job.wide_indices:
+        find_origins[i64_r](<i64_r> origins + first, &job.geometry, tile, window)
+    else:
+        find_origins[i32_r](<i32_r> origins + first, &job.geometry, tile, window)
 
 
 cdef void put_windows(
@@ -206,10 +209,8 @@ cdef void put_windows(
 ) noexcept nogil:
     """Write what windows gave, from element `position` of the results on."""
     cdef const Geometry* g = &job.geometry
-    cdef char* to = <char*> job.outputs + position * sizeof(best[0])
-    # They may have gathered there.
-    if <char*> best != to:
-        put_lanes(to, best, windows, block, g.inner, sizeof(best[0]), job.past_cache)
+    put_lanes(<char*> job.outputs + position * sizeof(best[0]), best, windows, block, g.inner, sizeof(best[0]),
+              job.past_cache)
     if job.offsets != NULL:
         put_offsets[Tap](job.offsets + position, taps, windows, block, g.inner)
     if job.indices != NULL and job.wide_indices:

@@ -4,30 +4,42 @@
 # that line. So memory is read in order whatever the layout, loops are long whatever the number of channels, and the
 # cost of a window grows with its sides and not with its area.
 #
-# With each value goes the number of its tap, if it is asked for or it matters which of equal values stands: that with
-# the lower tap does, and NaN stands above everything. So the contract says, in whatever order elements meet.
+# With each value goes the number of its tap, if somebody asks for it or if equal values differ in their bits. Of equal
+# values the one with the lower tap stands, and NaN stands above everything: the contract, in whatever order they meet.
 
 
-cdef inline bint firsts_are_told(Vec columns, const Geometry* g, Py_ssize_t count) noexcept nogil:
-    """Whether the best of these columns stand for the first of their equals in each window, without a look at taps.
+cdef inline bint equals_are_alike(Vec columns, const Geometry* g, Py_ssize_t count) noexcept nogil:
+    """Whether equal ones among the best of these columns are the same bits, so that it does not matter which stands.
 
-    Equal floats can differ in their bits: zeros by their sign, and NaN. A column's best is its first one. Where none
-    of them is a -0, or a NaN of a half type, equal ones are the same, whichever stands.
+    Zeros of both signs are equal, and NaN of any bits. The best of a column is its first in any case.
     """
     cdef Py_ssize_t j
-    cdef bint told = True
+    cdef bint alike = True
     if g.axes[2].taps == 1 or g.taps == g.axes[2].taps:
         return True
     for j in range(count):
         if Vec is plain_f32_r:
-            told &= (<u32_r> columns)[j] != <uint32_t> 1 << 31
+            alike &= (<u32_r> columns)[j] != <uint32_t> 1 << 31
         elif Vec is plain_f64_r:
-            told &= (<u64_r> columns)[j] != <uint64_t> 1 << 63
+            alike &= (<u64_r> columns)[j] != <uint64_t> 1 << 63
         elif Vec is f16_r:
-            told &= (columns[j] != 0x8000) & ((columns[j] & 0x7FFF) <= 0x7C00)
+            alike &= (columns[j] != 0x8000) & ((columns[j] & 0x7FFF) <= 0x7C00)
         elif Vec is bf16_r:
-            told &= (columns[j] != 0x8000) & ((columns[j] & 0x7FFF) <= 0x7F80)
-    return told
+            alike &= (columns[j] != 0x8000) & ((columns[j] & 0x7FFF) <= 0x7F80)
+    return alike
+
+
+cdef inline bint must_keep_taps(
+    Vec columns, Tap taps, const Geometry* g, Py_ssize_t count, bint* keep,
+) noexcept nogil:
+    """Whether it matters which of equal ones among columns stands, and nobody kept taps: note that, and begin again.
+
+    Where there is one such place, there will be more.
+    """
+    if keeps_taps[Vec, Tap](columns, taps, keep[0]) or equals_are_alike[Vec](columns, g, count):
+        return False
+    keep[0] = True
+    return True
 
 
 cdef bint pool_rows(
@@ -169,11 +181,11 @@ cdef bint pool_columns(
 
 cdef bint pool_pieces(
     Vec x, Vec columns, Tap column_taps, Vec best, Tap taps, const Geometry* g, Tile* tile, const int64_t* window,
-    bint keep, bint* told,
+    bint* keep,
 ) noexcept nogil:
     """Pool the windows of a tile; its columns are taken in pieces if a line does not hold them all.
 
-    Returns whether the type's comparisons were enough, and notes whether the firsts of equals were told.
+    Returns whether the type's comparisons were enough. If taps must be kept that were not, there is no result.
     """
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t begin = tile.begin, end = tile.end, first_h, last_h, at
@@ -183,11 +195,13 @@ cdef bint pool_pieces(
     while tile.begin < end:
         tile.end = min(end, tile.begin + LINE // tile.block)
         at = room_in_front(axis, tile)
-        enough &= pool_rows[Vec, Tap](x, columns + at, column_taps + at, g, tile, window, first_h, last_h, False, keep)
-        if not keep:
-            told[0] = told[0] and firsts_are_told[Vec](columns + at, g, (tile.end - tile.begin) * tile.block)
+        enough &= pool_rows[Vec, Tap](x, columns + at, column_taps + at, g, tile, window, first_h, last_h, False,
+                                      keep[0])
+        if must_keep_taps[Vec, Tap](columns + at, column_taps, g, (tile.end - tile.begin) * tile.block, keep):
+            tile.end = end
+            break
         started = pool_columns[Vec, Tap](columns, column_taps, columns + LINE, column_taps + LINE, best, taps, g, tile,
-                                         started, keep)
+                                         started, keep[0])
         tile.begin = tile.end
     tile.begin = begin
     return enough
@@ -195,14 +209,14 @@ cdef bint pool_pieces(
 
 cdef bint pool_by_lines(
     Vec x, Vec columns, Tap column_taps, Vec best, Tap taps, const Geometry* g, Tile* tile, const int64_t* window,
-    bint keep,
+    bint* keep,
 ) noexcept nogil:
     """Pool the windows of a tile. `x` is the plane; `columns` and `column_taps` have room for two lines.
 
-    Returns whether the type's comparisons were enough.
+    Returns whether the type's comparisons were enough. From the first tile on that needs them, taps are kept.
     """
-    cdef bint told = True
-    cdef bint enough = pool_pieces[Vec, Tap](x, columns, column_taps, best, taps, g, tile, window, keep, &told)
-    if told:
+    cdef bint kept = keep[0]
+    cdef bint enough = pool_pieces[Vec, Tap](x, columns, column_taps, best, taps, g, tile, window, keep)
+    if kept == keep[0]:
         return enough
-    return pool_pieces[Vec, Tap](x, columns, column_taps, best, taps, g, tile, window, True, &told)
+    return pool_pieces[Vec, Tap](x, columns, column_taps, best, taps, g, tile, window, keep)

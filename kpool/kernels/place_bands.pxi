@@ -211,11 +211,20 @@ cdef int64_t fill_planes(
     return found
 
 
+cdef inline bint fills_in_place(Moved outputs, const Place* job) noexcept nogil:
+    """Whether bands are filled where they belong, not in a line: not past the cache, nor with sums of half types."""
+    if Moved is f16_r or Moved is bf16_r:
+        return False
+    else:
+        return not job.past_cache
+
+
 cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t begin, int64_t end) noexcept nogil:
     """Work off items, and return how many elements were met. `keys` is there for its type."""
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
     cdef uint64_t line[2 * LINE]
+    cdef Moved filled = <Moved> line
     cdef TapTable table
     # What half of the line holds, which stays in the first-level cache.
     cdef int64_t capacity = LINE * 8 // <int64_t> max(sizeof(outputs[0]), sizeof(float)) // g.inner
@@ -241,9 +250,11 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
         item = item_at(number, 1, g.inner, g.axes[0].size, g.axes[1].size)
         planes = min(planes, (end - number) // plane_rows)
         if planes > 0 and number % plane_rows == 0:
-            found += fill_planes[Moved, Key](<Moved> line, NULL, &table, origins, job, item.plane, planes)
-            put_line[Moved](outputs + item.plane * g.plane * g.inner, <Moved> line, planes * g.plane, g.inner, g.inner,
-                            job.past_cache)
+            position = item.plane * g.plane * g.inner
+            if fills_in_place[Moved](outputs, job):
+                filled = outputs + position
+            found += fill_planes[Moved, Key](filled, NULL, &table, origins, job, item.plane, planes)
+            put_line[Moved](outputs + position, filled, planes * g.plane, g.inner, g.inner, job.past_cache)
             number += planes * plane_rows
             continue
         band = Band(plane=item.plane, d=item.d, h=item.h, rows=1, column=0, column_end=min(axis.size, capacity))
@@ -251,11 +262,12 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
             band.rows = rows_of_band(&g.axes[1], item.h, capacity // axis.size, 2 * capacity // axis.size)
             band.rows = min(band.rows, g.axes[1].size - item.h, end - number)
         while band.column < axis.size:
-            found += fill_band[Moved, Key](<Moved> line, NULL, &table, job, &band)
             position = (item.row * axis.size + band.column) * g.inner
-            put_line[Moved](outputs + position, <Moved> line,
-                            (band.rows - 1) * axis.size + band.column_end - band.column, g.inner, g.inner,
-                            job.past_cache)
+            if fills_in_place[Moved](outputs, job):
+                filled = outputs + position
+            found += fill_band[Moved, Key](filled, NULL, &table, job, &band)
+            put_line[Moved](outputs + position, filled, (band.rows - 1) * axis.size + band.column_end - band.column,
+                            g.inner, g.inner, job.past_cache)
             band.column = band.column_end
             band.column_end = min(axis.size, band.column + capacity)
         number += band.rows

@@ -1,5 +1,6 @@
 # Putting elements back where there are many channels: each column of a row asks the windows over it whether their
-# winners stood here, for all channels at once. Columns a stride apart ask alike, each one window further on.
+# winners stood here, for all channels at once. Columns a stride apart ask alike, each one window further on. Windows of
+# two columns, which have them to themselves, are asked about both at once.
 
 # Some windows that a column asks, in row-major order: where the elements of each stand, and which key it must have.
 cdef struct Asked:
@@ -227,22 +228,27 @@ cdef void ask_pairs(
             key += 2
 
 
+cdef inline bint are_pairs(const Axis* axis) noexcept nogil:
+    """Whether windows are two neighbouring columns each, side by side."""
+    return axis.taps == 2 and axis.stride == 2 and axis.dilation == 1
+
+
 cdef inline int64_t pairs_in_tile(
     Moved line, const Place* job, const Tile* tile, const Cover* cover, int64_t* window,
 ) noexcept nogil:
-    """How many windows are two neighbouring columns of a tile each, which no other window has, and the first of them.
+    """How many windows have two columns of a tile to themselves, and the first of them.
 
     `line` is there for its type: nothing is added up.
     """
     cdef const Axis* axis = &job.geometry.axes[2]
     cdef bint alone = cover.first[0] == cover.last[0] and cover.first[1] == cover.last[1]
-    cdef bint pairs = not axis.adaptive and axis.taps == 2 and axis.stride == 2 and axis.dilation == 1
     if Moved is f16_r or Moved is bf16_r or Moved is f32_r or Moved is f64_r:
         alone = False
-    window[0] = (tile.begin + axis.before + 1) // 2
-    if not (alone and pairs):
+    if not (alone and are_pairs(axis)):
         return 0
-    return max(0, min(axis.pooled - window[0], (tile.end - window_start(axis, window[0])) // 2))
+    # Behind the last window there is at most one column.
+    window[0] = (tile.begin + axis.before + 1) // 2
+    return (tile.end - window_start(axis, window[0])) // 2
 
 
 cdef inline void place_tile(
@@ -277,13 +283,11 @@ cdef inline void place_tile(
 
 
 cdef inline bint gathers_in_place(Moved outputs, Key keys, const Place* job, const Tile* tile) noexcept nogil:
-    """Whether results gather where they belong instead of in a line: not past the cache, nor where a block is a part of
-    the channels, nor as sums of half types. Beside indices, whose reading takes longer, lines are faster.
-
-    `outputs` and `keys` are there for their types.
+    """Whether results gather where they belong: sums of half types do not, and beside indices, whose reading takes
+    longer, lines are faster. `outputs` and `keys` are there for their types.
     """
     if Key is u8_r and Moved is not f16_r and Moved is not bf16_r:
-        return not job.past_cache and tile.block == job.geometry.inner
+        return may_gather_in_place(&job.geometry, tile.block, job.past_cache)
     else:
         return False
 

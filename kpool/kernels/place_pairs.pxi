@@ -6,8 +6,7 @@ cdef inline bint columns_are_pairs(const Place* job) noexcept nogil:
     """Whether all windows are whole and of one slice, known by their offsets, and a line holds a row."""
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    return (job.key_width == 1 and not job.added and g.inner == 1 and all_whole(g)
-            and axis.taps == 2 and axis.stride == 2 and axis.dilation == 1
+    return (job.key_width == 1 and not job.added and g.inner == 1 and all_whole(g) and are_pairs(axis)
             and g.axes[1].taps <= g.axes[1].stride and g.axes[1].dilation == 1
             and g.axes[0].taps == 1 and g.axes[0].stride == 1 and SHORT_ROW < axis.pooled and axis.size <= LINE)
 

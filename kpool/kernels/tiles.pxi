@@ -327,10 +327,23 @@ cdef inline int64_t place_of_tile(const Geometry* g, const Item* item, const Til
     return (row * g.axes[2].pooled + tile.first) * g.inner + tile.channel
 
 
+cdef inline bint may_gather_in_place(const Geometry* g, int64_t block, bint past_cache) noexcept nogil:
+    """Whether results may gather where they belong instead of in a line: not past the cache, nor some of the channels.
+
+    Of few channels some loops write lanes too many.
+    """
+    return not past_cache and block == g.inner and block >= NARROW
+
+
 cdef void put_lanes(
     char* to, const void* lanes, int64_t count, int64_t block, int64_t inner, size_t width, bint past_cache,
 ) noexcept nogil:
-    """Write windows, or columns, of a tile to their row: `count` of them with `block` lanes of `width` bytes each."""
+    """Write windows, or columns, of a tile to their row: `count` of them with `block` lanes of `width` bytes each.
+
+    Nothing, if they gathered there.
+    """
+    if <const char*> lanes == to:
+        return
     if block == inner:
         # What is next to be written is asked for as what is read is. Wider elements gain nothing by it.
         if width < 4 and not past_cache:
