@@ -134,6 +134,17 @@ cdef void ask(
         ask_some[Moved, Key](line, elements, keys, asked, even, key_step, found, columns, step, inner, lanes, 1, False)
 
 
+cdef inline int64_t key_of(
+    Key keys, const Geometry* g, const Item* item, const int64_t* window, int64_t column,
+) noexcept nogil:
+    """The key of an element of an item's row, if it is the winner of a window. `keys` is there for its type."""
+    if Key is u8_r:
+        return ((tap_on(&g.axes[0], item.d, window[0]) * g.axes[1].taps
+                 + tap_on(&g.axes[1], item.h, window[1])) * g.axes[2].taps + tap_on(&g.axes[2], column, window[2]))
+    else:
+        return (item.d * g.axes[1].size + item.h) * g.axes[2].size + column
+
+
 cdef inline void ask_windows(
     Moved line, Key keys, const Place* job, const Tile* tile, const Item* item, const Cover* cover, int64_t column,
     int64_t columns, u32_r found,
@@ -145,37 +156,32 @@ cdef inline void ask_windows(
     cdef Moved elements = <Moved> job.inputs + tile.channel
     cdef Key all_keys = <Key> job.keys + tile.channel
     cdef int64_t step = axis.stride * tile.block, at = (column - tile.begin) * tile.block
-    cdef int64_t i, od, oh, ow, first_w, last_w, step_w, kd, kh, kw, row
+    cdef int64_t i, first_w, last_w, step_w, row
+    cdef int64_t window[MAX_RANK]
     cdef int64_t width = sizeof(float) if Moved is f16_r or Moved is bf16_r else sizeof(line[0])
     cdef bint first = True
     cdef Asked asked
     asked.count = 0
     line = <Moved> (<char*> line + at * width)
     step_w = windows_on(axis, column, &first_w, &last_w)
-    od = cover.first[0]
-    while od <= cover.last[0]:
-        kd = tap_on(&g.axes[0], item.d, od)
-        oh = cover.first[1]
-        while oh <= cover.last[1]:
-            kh = tap_on(&g.axes[1], item.h, oh)
-            row = ((item.plane * g.axes[0].pooled + od) * g.axes[1].pooled + oh) * axis.pooled
-            ow = first_w
-            while ow <= last_w:
-                kw = tap_on(axis, column, ow)
+    window[0] = cover.first[0]
+    while window[0] <= cover.last[0]:
+        window[1] = cover.first[1]
+        while window[1] <= cover.last[1]:
+            row = ((item.plane * g.axes[0].pooled + window[0]) * g.axes[1].pooled + window[1]) * axis.pooled
+            window[2] = first_w
+            while window[2] <= last_w:
                 if asked.count == SOURCES:
                     ask[Moved, Key](line, elements, all_keys, &asked, axis.stride, found, columns, step, g.inner,
                                     tile.block, first)
                     first = False
                     asked.count = 0
-                asked.places[asked.count] = (row + ow) * g.inner
-                if Key is u8_r:
-                    asked.keys[asked.count] = (kd * g.axes[1].taps + kh) * axis.taps + kw
-                else:
-                    asked.keys[asked.count] = (item.d * g.axes[1].size + item.h) * axis.size + column
+                asked.places[asked.count] = (row + window[2]) * g.inner
+                asked.keys[asked.count] = key_of[Key](NULL, g, item, window, column)
                 asked.count += 1
-                ow += step_w
-            oh += cover.step[1]
-        od += cover.step[0]
+                window[2] += step_w
+            window[1] += cover.step[1]
+        window[0] += cover.step[0]
     if asked.count > 0:
         ask[Moved, Key](line, elements, all_keys, &asked, axis.stride, found, columns, step, g.inner, tile.block, first)
     else:
@@ -236,7 +242,7 @@ cdef inline bint are_pairs(const Axis* axis) noexcept nogil:
 cdef inline int64_t pairs_in_tile(
     Moved line, const Place* job, const Tile* tile, const Cover* cover, int64_t* window,
 ) noexcept nogil:
-    """How many windows have two columns of a tile to themselves, and the first of them.
+    """How many windows have two columns of a tile to themselves, and the first of them, of all its axes.
 
     `line` is there for its type: nothing is added up.
     """
@@ -247,8 +253,10 @@ cdef inline int64_t pairs_in_tile(
     if not (alone and are_pairs(axis)):
         return 0
     # Behind the last window there is at most one column.
-    window[0] = (tile.begin + axis.before + 1) // 2
-    return (tile.end - window_start(axis, window[0])) // 2
+    window[0] = cover.first[0]
+    window[1] = cover.first[1]
+    window[2] = (tile.begin + axis.before + 1) // 2
+    return (tile.end - window_start(axis, window[2])) // 2
 
 
 cdef inline void place_tile(
@@ -260,24 +268,20 @@ cdef inline void place_tile(
     """
     cdef const Geometry* g = &job.geometry
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t window = 0, column = tile.begin, row, at, key
-    cdef int64_t windows = pairs_in_tile[Moved](line, job, tile, cover, &window)
+    cdef int64_t window[MAX_RANK]
+    cdef int64_t windows = pairs_in_tile[Moved](line, job, tile, cover, window)
+    cdef int64_t column = tile.begin, row, at
     cdef Moved elements = <Moved> job.inputs
     cdef Key all_keys = <Key> job.keys
     cdef Moved pairs
     if windows > 0:
-        column = window_start(axis, window)
+        column = window_start(axis, window[2])
         place_columns[Moved, Key](line, NULL, job, tile, item, cover, tile.begin, column, found)
-        row = (item.plane * g.axes[0].pooled + cover.first[0]) * g.axes[1].pooled + cover.first[1]
-        at = (row * axis.pooled + window) * g.inner + tile.channel
-        if Key is u8_r:
-            key = tap_on(&g.axes[0], item.d, cover.first[0]) * g.axes[1].taps
-            key = (key + tap_on(&g.axes[1], item.h, cover.first[1])) * axis.taps
-        else:
-            key = (item.d * g.axes[1].size + item.h) * axis.size + column
+        row = (item.plane * g.axes[0].pooled + window[0]) * g.axes[1].pooled + window[1]
+        at = (row * axis.pooled + window[2]) * g.inner + tile.channel
         pairs = line + (column - tile.begin) * tile.block
-        ask_pairs[Moved, Key](pairs, pairs + tile.block, elements + at, all_keys + at, key, found, windows, g.inner,
-                              tile.block)
+        ask_pairs[Moved, Key](pairs, pairs + tile.block, elements + at, all_keys + at,
+                              key_of[Key](NULL, g, item, window, column), found, windows, g.inner, tile.block)
         column += 2 * windows
     place_columns[Moved, Key](line, NULL, job, tile, item, cover, column, tile.end, found)
 
