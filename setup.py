@@ -51,7 +51,7 @@ FLAGS = [
     "-fvisibility=hidden",
     # Cython writes every combination of fused types; the kernels use some.
     "-Wno-unused-function",
-    # Lines are kept on the stack, in at most half of what a worker has.
+    # Lines are kept on the stack, in at most a quarter of what a worker has.
     "-Wframe-larger-than=524288",
 ]
 

@@ -4,7 +4,7 @@
 # their own (average_pool_direct.pxi); for others a whole line of columns is summed and then shared, so that the cost of
 # a window grows with its sides and not with its area. The order of additions is the same either way, and in both
 # layouts. Wide windows go by runs of columns (average_pool_runs.pxi), tall ones in groups (average_pool_groups.pxi).
-# Rows of one channel go several at a time (average_pool_rows.pxi), or are gathered if they are short.
+# Rows of one channel go several at a time (average_pool_rows.pxi).
 
 
 cdef inline bint is_power_of_two(double divisor) noexcept nogil:
@@ -205,8 +205,6 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
 cdef void average_some(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
     if job.rows > 1:
         average_groups[RealVec, Sum](outputs, sums, job, begin, end)
-    elif few_windows(&job.geometry) and rows_are_short(&job.geometry) and sums_are_direct(&job.geometry):
-        average_short_rows[RealVec, Sum](outputs, sums, job, begin, end)
     elif rows_are_alike(&job.geometry):
         average_rows[RealVec, Sum](outputs, sums, job, begin, end)
     else:

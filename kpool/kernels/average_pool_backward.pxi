@@ -200,11 +200,8 @@ cdef void average_items_backward(
 cdef void average_some_backward(
     RealVec outputs, Sum lines, const AveragePool* job, int64_t begin, int64_t end,
 ) noexcept nogil:
-    cdef bint small = planes_are_small(&job.geometry)
-    if gradients_are_alike(&job.geometry) and not (small and few_windows(&job.geometry)):
+    if gradients_fill_rows(&job.geometry):
         average_rows_backward[RealVec, Sum](outputs, lines, job, begin, end)
-    elif small:
-        average_planes_backward[RealVec, Sum](outputs, lines, job, begin, end)
     elif not any_overlap(&job.geometry):
         average_apart_backward[RealVec, Sum](outputs, lines, job, begin, end)
     else:

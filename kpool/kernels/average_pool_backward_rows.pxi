@@ -16,10 +16,41 @@ cdef inline int64_t rows_in_lines(const Geometry* g) noexcept nogil:
     return LINE // max(axis.size, turns_width(axis) * axis.stride)
 
 
-cdef inline bint gradients_are_alike(const Geometry* g) noexcept nogil:
-    """Whether all windows are whole, of one channel and slice, and there is room for some rows and their windows."""
-    return (g.inner == 1 and all_whole(g) and g.axes[0].taps == 1 and g.axes[0].stride == 1 and rows_in_lines(g) > 1
-            and (rows_in_lines(g) + reach_of(&g.axes[1])) * g.axes[2].pooled <= LINE)
+cdef inline bint gradients_fill_rows(const Geometry* g) noexcept nogil:
+    """Whether windows are of one channel and slice, and there is room for some rows and their windows."""
+    cdef const Axis* axis = &g.axes[2]
+    return (g.inner == 1 and not is_adaptive(g) and axis.whole_begin < axis.whole_end
+            and g.axes[0].taps == 1 and g.axes[0].stride == 1 and rows_in_lines(g) > 1
+            and ceil_div(axis.pooled, VECTOR) * VECTOR <= turns_width(axis)
+            and (rows_in_lines(g) + reach_of(&g.axes[1])) * axis.pooled <= LINE)
+
+
+cdef void share_out(
+    RealVec gradients, Sum shares, const AveragePool* job, int64_t* window, int64_t last,
+) noexcept nogil:
+    """What the windows of some rows, from `window` to the `last`, have to give each of their elements.
+
+    `gradients` are those of the first of these rows.
+    """
+    cdef const Geometry* g = &job.geometry
+    cdef const Axis* axis = &g.axes[2]
+    cdef int64_t rows, i, at
+    while window[1] <= last:
+        rows = alike_windows(&g.axes[1], window[1], last)
+        window[2] = axis.whole_begin
+        add_shares[RealVec, Sum](gradients, shares, divisor_of(job, window), rows * axis.pooled, True)
+        window[2] = 0
+        while window[2] < axis.pooled:
+            if window[2] == axis.whole_begin:
+                window[2] = axis.whole_end
+                continue
+            for i in range(rows):
+                at = i * axis.pooled + window[2]
+                add_shares[RealVec, Sum](gradients + at, shares + at, divisor_of(job, window), 1, True)
+            window[2] += 1
+        gradients += rows * axis.pooled
+        shares += rows * axis.pooled
+        window[1] += rows
 
 
 cdef void add_windows(
@@ -80,9 +111,9 @@ cdef void fill_rows(
     """Fill a line with some rows of a plane, from `h` on. `shares` begin with those of the row `base` of windows."""
     cdef const Axis* height = &g.axes[1]
     cdef const Axis* axis = &g.axes[2]
-    cdef int64_t pitch = turns_width(axis), row, first, column, count, turn, i
+    cdef int64_t pitch = turns_width(axis), row, first, column, count, turn, tap, i
     cdef int64_t lanes = ceil_div(axis.pooled, VECTOR) * VECTOR
-    cdef int64_t covered = (axis.pooled - 1) * axis.stride + reach_of(axis)
+    cdef int64_t covered = min(axis.size, window_start(axis, axis.pooled - 1) + reach_of(axis))
     cdef bint by_twos = axis.stride == 2 and axis.dilation == 1
     cdef Sum columns = turns, even = turns
     for first in range(h, min(h + rows, h + height.stride)):
@@ -94,9 +125,10 @@ cdef void fill_rows(
             row += count * height.stride
     for turn in range(min(axis.stride, axis.size)):
         columns = turns + turn * rows * pitch
-        if by_twos and turn < axis.taps <= turn + 2:
+        tap = (turn + axis.before) % axis.stride
+        if by_twos and tap < axis.taps <= tap + 2:
             # Each of these columns lies under one window alone.
-            columns = sums
+            columns = sums + (turn + axis.before) // 2
         else:
             column = turn
             while column < axis.size:
@@ -124,10 +156,7 @@ cdef void average_rows_backward(
     cdef Sum shares = lines, sums = shares + LINE + SPARE, turns = sums + LINE + SPARE, line = turns + LINE + SPARE
     cdef int64_t rows, first, last, unused, at
     cdef int64_t window[MAX_RANK]
-    cdef double divisor
     cdef Item item
-    memset(window, 0, sizeof(window))
-    divisor = divisor_of(job, window)
     while begin < end:
         item = item_at(begin, 1, 1, g.axes[0].size, g.axes[1].size)
         rows = min(min(rows_in_lines(g), end - begin), g.axes[1].size - item.h)
@@ -135,8 +164,9 @@ cdef void average_rows_backward(
         covering_windows(&g.axes[1], item.h + rows - 1, &unused, &last)
         at = (item.plane * g.axes[0].pooled + item.d) * g.axes[1].pooled + first
         fetch(gradients + at * axis.pooled, max(0, last + 1 - first) * axis.pooled * sizeof(gradients[0]))
-        add_shares[RealVec, Sum](gradients + at * axis.pooled, shares, divisor,
-                                 max(0, last + 1 - first) * axis.pooled, True)
+        window[0] = item.d
+        window[1] = first
+        share_out[RealVec, Sum](gradients + at * axis.pooled, shares, job, window, last)
         fill_rows[Sum](line, shares, sums, turns, g, item.h, rows, first)
         put_line[RealVec](outputs + begin * axis.size, <RealVec> line, rows * axis.size, 1, 1, job.past_cache)
         begin += rows

@@ -122,7 +122,8 @@ cdef void average_tile(
         if in_one_pass and windows > 1 and few_channels(g):
             average_in_one_pass[RealVec, Sum](x + at, spare, rows, column, divisor, 1, 0, lanes_of_columns(g, windows),
                                               last - first + 1)
-            close_up(sums, spare, windows, g.inner * sizeof(sums[0]), axis.stride * g.inner * sizeof(sums[0]))
+            close_up(sums, spare, windows, g.inner * sizeof(sums[0]), axis.stride * g.inner * sizeof(sums[0]),
+                     g.inner * sizeof(sums[0]))
         elif in_one_pass:
             average_in_one_pass[RealVec, Sum](x + at, sums, rows, column, divisor, windows, axis.stride * g.inner,
                                               tile.block, last - first + 1)

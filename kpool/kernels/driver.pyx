@@ -7,9 +7,10 @@ from libc.stdint cimport int64_t
 
 from kpool.kernels.caches import last_level_cache
 from kpool.kernels.elements cimport Element, element_size
-from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, any_overlap, ceil_div
+from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, all_whole, any_overlap, ceil_div
 from kpool.kernels.table cimport (
-    LESS_WIDE, ROWS_TOGETHER, AveragePool, Backward, Forward, MaxPool, MaxPoolIndices, Move, Place, is_wide, reach_of,
+    LESS_WIDE, MOST_TURNED, NARROW, ROWS_TOGETHER, TURNED_ROOM, AveragePool, Backward, Forward, MaxPool,
+    MaxPoolIndices, Move, Place, TurnedRoom, index_size, is_wide, reach_of, room_for_gradients, room_for_pooling,
 )
 from kpool.kernels.threads cimport Work, parallel_for
 
@@ -45,6 +46,7 @@ cdef enum:
     ENOUGH_ITEMS = 64       # to keep any pool busy
     BLOCK = 32              # channels that are worth an item of their own
     FEWEST_TOGETHER = 4     # rows of windows that are worth taking together
+    SMALL_PLANE = 512       # elements
 
 # The instruction sets that this processor has, least first. Each has two modules of its own, compiled for it.
 LEVELS = ("baseline", "avx2", "avx512")[: usable_levels()]
@@ -147,11 +149,31 @@ cdef int64_t cut_pooling(const Geometry* g, int64_t* rows, int64_t* blocks) noex
     return items * blocks[0]
 
 
+cdef int64_t planes_turned(const Geometry* g, TurnedRoom room) noexcept nogil:
+    """How many planes of few channels to turn into many channels together; 0 if there are few, or no room for them."""
+    cdef int64_t bytes = room.inputs + room.outputs + room.indices + room.offsets, planes
+    # Sides below the room's size keep the number of bytes in range.
+    if g.inner >= NARROW or max(g.plane, g.windows) > TURNED_ROOM or g.outer == 0 or bytes == 0:
+        return 0
+    # Enough groups to share them out, but channels enough for a loop.
+    planes = min(min(g.outer, <int64_t> MOST_TURNED), max(<int64_t> NARROW, g.outer // 8))
+    return min(planes, TURNED_ROOM // bytes) // NARROW * NARROW
+
+
+cdef inline bint is_small(const Geometry* g) noexcept nogil:
+    """Whether planes are such that one of them is little work even where all its windows are whole."""
+    return g.plane <= SMALL_PLANE
+
+
 cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t items = cut_pooling(g, &job.rows, &job.blocks)
     job.past_cache = is_past_cache(g, job.element)
-    run(forward.max_pool, job, g, items, pooling_cost(g, job.element))
+    job.planes = planes_turned(g, room_for_pooling(g, element_size(job.element), index_size(job)))
+    if job.planes > 0:
+        run(forward.max_pool_planes, job, g, ceil_div(g.outer, job.planes), pooling_cost(g, job.element))
+    else:
+        run(forward.max_pool, job, g, items, pooling_cost(g, job.element))
 
 
 cdef void run_place(Place* job) noexcept nogil:
@@ -161,7 +183,14 @@ cdef void run_place(Place* job) noexcept nogil:
     job.blocks = channel_blocks(rows, g.inner)
     job.past_cache = is_past_cache(g, job.element)
     job.found = 0
-    run(backward.place_back, job, g, rows * job.blocks, size)
+    job.planes = 0
+    # Windows that know their elements scatter them faster, if all are alike or most are.
+    if job.key_width == 1 and is_small(g) and not all_whole(g):
+        job.planes = planes_turned(g, room_for_gradients(g, element_size(job.element)))
+    if job.planes > 0:
+        run(backward.place_planes, job, g, ceil_div(g.outer, job.planes), size)
+    else:
+        run(backward.place_back, job, g, rows * job.blocks, size)
 
 
 cdef void run_max_pool_backward(Place* job) noexcept nogil:
@@ -179,15 +208,27 @@ cdef void run_average_pool(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t items = cut_pooling(g, &job.rows, &job.blocks)
     job.past_cache = is_past_cache(g, job.element)
-    run(forward.average_pool, job, g, items, pooling_cost(g, job.element))
+    job.planes = 0
+    # Sums of many rows of whole windows at a time are as fast.
+    if is_small(g) or not all_whole(g):
+        job.planes = planes_turned(g, room_for_pooling(g, element_size(job.element), 0))
+    if job.planes > 0:
+        run(forward.average_pool_planes, job, g, ceil_div(g.outer, job.planes), pooling_cost(g, job.element))
+    else:
+        run(forward.average_pool, job, g, items, pooling_cost(g, job.element))
 
 
 cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t rows = g.outer * g.axes[0].size * g.axes[1].size
+    cdef double size = traffic(g, element_size(job.element))
     job.blocks = channel_blocks(rows, g.inner)
     job.past_cache = is_past_cache(g, job.element)
-    run(backward.average_pool_backward, job, g, rows * job.blocks, traffic(g, element_size(job.element)))
+    job.planes = planes_turned(g, room_for_gradients(g, element_size(job.element)))
+    if job.planes > 0:
+        run(backward.average_pool_backward_planes, job, g, ceil_div(g.outer, job.planes), size)
+    else:
+        run(backward.average_pool_backward, job, g, rows * job.blocks, size)
 
 
 cdef void run_move(Work work, Move* job) noexcept nogil:
@@ -198,8 +239,9 @@ cdef void run_move(Work work, Move* job) noexcept nogil:
 
 cdef Place place_of(const Move* job) noexcept nogil:
     """The same by asking windows, which meets all indices that lie in their own windows."""
-    return Place(geometry=job.geometry, element=job.element, blocks=1, inputs=job.inputs, keys=job.indices,
-                 key_width=8 if job.wide_indices else 4, added=False, outputs=job.outputs, past_cache=False, found=0)
+    return Place(geometry=job.geometry, element=job.element, blocks=1, planes=0, inputs=job.inputs,
+                 keys=job.indices, key_width=8 if job.wide_indices else 4, added=False, outputs=job.outputs,
+                 past_cache=False, found=0)
 
 
 cdef bint all_met(const Place* place) noexcept nogil:

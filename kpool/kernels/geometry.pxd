@@ -179,3 +179,17 @@ cdef inline bint overlaps(const Axis* axis) noexcept nogil:
 cdef inline bint any_overlap(const Geometry* geometry) noexcept nogil:
     """Whether an element can lie in more than one window of the whole."""
     return overlaps(&geometry.axes[0]) or overlaps(&geometry.axes[1]) or overlaps(&geometry.axes[2])
+
+
+cdef inline bint is_adaptive(const Geometry* g) noexcept nogil:
+    """Whether windows of some axis are adaptive."""
+    return g.axes[0].adaptive or g.axes[1].adaptive or g.axes[2].adaptive
+
+
+cdef inline bint all_whole(const Geometry* g) noexcept nogil:
+    """Whether all windows lie in the input with all their taps."""
+    cdef bint whole = not is_adaptive(g)
+    cdef int i
+    for i in range(MAX_RANK):
+        whole = whole and g.axes[i].whole_begin == 0 and g.axes[i].whole_end == g.axes[i].pooled
+    return whole

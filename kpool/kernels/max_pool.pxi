@@ -74,8 +74,6 @@ cdef int64_t pool_some(Vec x, Tap taps, const MaxPool* job, int64_t begin, int64
     # For windows of at most LISTED elements. Where none are, it is not compiled.
     elif not taps_are_wide[Vec, Tap](x, taps) and windows_fill_rows(&job.geometry):
         return pool_rows_of_windows[Vec, Tap](x, taps, job, begin, end)
-    elif not taps_are_wide[Vec, Tap](x, taps) and rows_are_short(&job.geometry):
-        return pool_short_rows[Vec, Tap](x, taps, job, begin, end)
     return pool_items[Vec, Tap](x, taps, job, begin, end)
 
 

@@ -21,9 +21,9 @@ cdef inline void pick_columns(
     elif block == 1:
         pick[Vec, Tap](best, taps, a, taps_a, windows, step, keep)
     else:
-        close_up(best, a, windows, block * sizeof(best[0]), step * sizeof(best[0]))
+        close_up(best, a, windows, block * sizeof(best[0]), step * sizeof(best[0]), block * sizeof(best[0]))
         if keep:
-            close_up(taps, taps_a, windows, block * sizeof(taps[0]), step * sizeof(taps[0]))
+            close_up(taps, taps_a, windows, block * sizeof(taps[0]), step * sizeof(taps[0]), block * sizeof(taps[0]))
 
 
 cdef inline int64_t pool_alike(

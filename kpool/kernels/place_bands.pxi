@@ -13,7 +13,7 @@ cdef enum:
     OFFSETS = 256                       # that a byte can say
     NOWHERE = -0x4000000000000000       # so far in front of every band that nothing reaches it
 
-# Where the taps of a window lie, as seen from the first one: those that lie in the input.
+# Where the taps of a window lie, as seen from the first one: those that lie in the input. One for each kind of windows.
 cdef struct TapTable:
     int64_t positions[OFFSETS]
     int64_t first[MAX_RANK]
@@ -25,7 +25,7 @@ cdef inline bint within(const TapTable* table, int axis, int64_t tap) noexcept n
 
 
 cdef inline void find_positions(TapTable* table, const Geometry* g, const int64_t* window) noexcept nogil:
-    """Fill the table for a window. Offsets of taps that it does not have point nowhere. Windows mostly are alike."""
+    """Fill the table for a window. Offsets of taps that it does not have point nowhere."""
     cdef int64_t first, last, tap, kd, kh, kw, row
     cdef bint same = True, inside
     cdef int i
@@ -87,18 +87,20 @@ cdef inline int64_t scatter(
 
 
 cdef int64_t scatter_windows(
-    Moved line, Moved elements, Key keys, TapTable* table, const Geometry* g, int64_t* window, int64_t last,
+    Moved line, Moved elements, Key keys, TapTable* tables, const Geometry* g, int64_t* window, int64_t last,
     int64_t begin, int64_t size,
 ) noexcept nogil:
     """Send the windows of a row, from `window` to the `last`, to a band that begins at position `begin`."""
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t row = first_row(g, window)
     cdef int64_t windows, at, origin = -begin, found = 0
+    cdef TapTable* table = tables
     while window[2] <= last:
         windows = last + 1 - window[2]
         at = window[2] * g.inner
         if Key is u8_r:
             windows = alike_windows(axis, window[2], last)
+            table = tables + kind_of(axis, window[2])
             find_positions(table, g, window)
             origin = row * axis.size + window_start(axis, window[2]) - begin
         # As few channels as images have are a loop that is written out.
@@ -121,7 +123,7 @@ cdef int64_t scatter_windows(
     return found
 
 
-cdef int64_t fill_band(Moved line, Key keys, TapTable* table, const Place* job, const Band* band) noexcept nogil:
+cdef int64_t fill_band(Moved line, Key keys, TapTable* tables, const Place* job, const Band* band) noexcept nogil:
     """Put into a line what the windows over a band have to give, and return how many elements that were.
 
     `keys` is there for its type.
@@ -147,7 +149,7 @@ cdef int64_t fill_band(Moved line, Key keys, TapTable* table, const Place* job, 
             fetch(elements + row + first * g.inner, (last + 1 - first) * g.inner * sizeof(elements[0]))
             fetch(all_keys + row + first * g.inner, (last + 1 - first) * g.inner * sizeof(all_keys[0]))
             window[2] = first
-            found += scatter_windows[Moved, Key](line, elements + row, all_keys + row, table, g, window, last, begin,
+            found += scatter_windows[Moved, Key](line, elements + row, all_keys + row, tables, g, window, last, begin,
                                                  size)
     return found
 
@@ -225,7 +227,7 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
     cdef const Axis* axis = &g.axes[2]
     cdef uint64_t line[2 * LINE]
     cdef Moved filled = <Moved> line
-    cdef TapTable table
+    cdef TapTable tables[KINDS]
     # What half of the line holds, which stays in the first-level cache.
     cdef int64_t capacity = LINE * 8 // <int64_t> max(sizeof(outputs[0]), sizeof(float)) // g.inner
     cdef int64_t number = begin, position, planes = 0, found = 0
@@ -234,16 +236,17 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
     cdef int64_t first_window[MAX_RANK]
     cdef Item item
     cdef Band band
-    cdef int tap
+    cdef int kind, tap
     if Key is u8_r:
-        memset(&table, 0xFF, sizeof(table))
-        for tap in range(OFFSETS):
-            table.positions[tap] = NOWHERE
+        memset(tables, 0xFF, sizeof(tables))
+        for kind in range(KINDS):
+            for tap in range(OFFSETS):
+                tables[kind].positions[tap] = NOWHERE
     if capacity >= g.plane and windows_known_at_once[Key](NULL, g):
         planes = capacity // g.plane
         if Key is u8_r:
             memset(first_window, 0, sizeof(first_window))
-            find_positions(&table, g, first_window)
+            find_positions(&tables[0], g, first_window)
             find_window_origins(origins, g)
     while number < end:
         # Few channels are not cut into blocks.
@@ -253,7 +256,7 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
             position = item.plane * g.plane * g.inner
             if fills_in_place[Moved](outputs, job):
                 filled = outputs + position
-            found += fill_planes[Moved, Key](filled, NULL, &table, origins, job, item.plane, planes)
+            found += fill_planes[Moved, Key](filled, NULL, tables, origins, job, item.plane, planes)
             put_line[Moved](outputs + position, filled, planes * g.plane, g.inner, g.inner, job.past_cache)
             number += planes * plane_rows
             continue
@@ -265,7 +268,7 @@ cdef int64_t place_by_bands(Moved outputs, Key keys, const Place* job, int64_t b
             position = (item.row * axis.size + band.column) * g.inner
             if fills_in_place[Moved](outputs, job):
                 filled = outputs + position
-            found += fill_band[Moved, Key](filled, NULL, &table, job, &band)
+            found += fill_band[Moved, Key](filled, NULL, tables, job, &band)
             put_line[Moved](outputs + position, filled, (band.rows - 1) * axis.size + band.column_end - band.column,
                             g.inner, g.inner, job.past_cache)
             band.column = band.column_end

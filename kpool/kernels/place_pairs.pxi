@@ -2,6 +2,10 @@
 # from left to right, two columns to a window.
 
 
+cdef enum:
+    SHORT_ROW = 20      # windows, above which a row is work enough for a loop
+
+
 cdef inline bint columns_are_pairs(const Place* job) noexcept nogil:
     """Whether all windows are whole and of one slice, known by their offsets, and a line holds a row."""
     cdef const Geometry* g = &job.geometry

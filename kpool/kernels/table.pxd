@@ -15,6 +15,9 @@ cdef enum:
     NARROW = 16             # channels in the narrowest block, but for very wide windows
     WIDEST = LINE // 2      # columns of a window that a line holds twice, of one channel
     LESS_WIDE = WIDEST // NARROW    # the same, of the narrowest block
+    TURNED_ROOM = 5 << 16   # bytes of planes that are turned into channels together, and of what becomes of them
+    TURNED_WORDS = TURNED_ROOM // 8     # the same in words
+    MOST_TURNED = 64        # planes
 
 # Pooling. Items are the rows of the pooled side, `rows` of a plane together: outer x depth x height x `blocks` of
 # channels.
@@ -23,6 +26,7 @@ cdef struct MaxPool:
     Element element
     int64_t rows
     int64_t blocks
+    int64_t planes          # that are turned into channels together, if any are
     const void* inputs
     void* outputs
     void* indices           # NULL unless asked for
@@ -36,6 +40,7 @@ cdef struct Place:
     Geometry geometry
     Element element
     int64_t blocks
+    int64_t planes          # that are turned into channels together, if any are
     const void* inputs
     const void* keys
     int key_width
@@ -58,6 +63,7 @@ cdef struct AveragePool:
     Element element
     int64_t rows
     int64_t blocks
+    int64_t planes          # that are turned into channels together, if any are
     bint count_include_pad
     int64_t divisor_override    # 0 divides by the number of elements
     const void* inputs
@@ -80,15 +86,20 @@ cdef struct Move:
     void* scratch
     int64_t bad_position    # of the first index outside its plane; starts as INT64_MAX
 
+# Items of `..._planes` are groups of so many planes.
 cdef struct Forward:
     Work max_pool
+    Work max_pool_planes
     Work max_pool_indices
     Work average_pool
+    Work average_pool_planes
 
 cdef struct Backward:
     Work place_back
+    Work place_planes
     Work collect_back
     Work average_pool_backward
+    Work average_pool_backward_planes
     Work scatter_last
     Work scatter_sum
     Work gather
@@ -111,3 +122,29 @@ cdef inline bint is_wide(const Axis* axis) noexcept nogil:
         return True
     return (axis.dilation == 1 and axis.taps <= WIDEST and axis.taps >= 16 * axis.stride
             and axis.taps <= 2 * axis.size)
+
+
+cdef inline int index_size(const MaxPool* job) noexcept nogil:
+    """Bytes of an index, or 0 if nobody asked for indices."""
+    return 0 if job.indices == NULL else 8 if job.wide_indices else 4
+
+
+# Bytes that a turned plane needs.
+cdef struct TurnedRoom:
+    int64_t inputs          # and results on their way out
+    int64_t outputs
+    int64_t indices
+    int64_t offsets
+
+
+cdef inline TurnedRoom room_for_pooling(const Geometry* g, int width, int index_width) noexcept nogil:
+    """For elements and indices of so many bytes, which is 0 for no indices."""
+    cdef int64_t windows = g.windows * g.inner
+    return TurnedRoom(inputs=max(g.plane * g.inner * width, windows * max(width, index_width)),
+                      outputs=windows * width, indices=windows * index_width, offsets=windows)
+
+
+cdef inline TurnedRoom room_for_gradients(const Geometry* g, int width) noexcept nogil:
+    """The same the other way."""
+    cdef int64_t places = g.plane * g.inner * width, windows = g.windows * g.inner
+    return TurnedRoom(inputs=max(windows * width, places), outputs=places, indices=0, offsets=windows)

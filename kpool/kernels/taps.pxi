@@ -30,9 +30,17 @@ cdef struct WindowTaps:
     bint complete       # whether the list ends with the first tap
     bint whole          # and begins with the last
 
-# Those of the windows last met: in front of the whole ones, whole, and behind them.
+cdef enum:
+    KINDS = 3           # of windows of a row: in front of the whole ones, whole, and behind them
+
+# Those of the windows last met.
 cdef struct KnownTaps:
-    WindowTaps kinds[3]
+    WindowTaps kinds[KINDS]
+
+
+cdef inline int kind_of(const Axis* axis, int64_t window) noexcept nogil:
+    """Windows of a kind mostly have the same taps in the input."""
+    return (window >= axis.whole_begin) + (window >= axis.whole_end)
 
 
 cdef void list_more(WindowTaps* taps, const Geometry* g) noexcept nogil:
@@ -59,9 +67,8 @@ cdef void list_more(WindowTaps* taps, const Geometry* g) noexcept nogil:
 
 
 cdef WindowTaps* taps_in_input(KnownTaps* known, const Geometry* g, const int64_t* window) noexcept nogil:
-    """The taps of a window that lie in the input, from the last on. Windows of a kind mostly have the same."""
-    cdef int kind = (window[2] >= g.axes[2].whole_begin) + (window[2] >= g.axes[2].whole_end)
-    cdef WindowTaps* taps = &known.kinds[kind]
+    """The taps of a window that lie in the input, from the last on."""
+    cdef WindowTaps* taps = &known.kinds[kind_of(&g.axes[2], window[2])]
     cdef int64_t first, last
     cdef bint same = taps.whole
     cdef int i
@@ -78,7 +85,7 @@ cdef WindowTaps* taps_in_input(KnownTaps* known, const Geometry* g, const int64_
 
 cdef inline void forget_taps(KnownTaps* known) noexcept nogil:
     cdef int kind
-    for kind in range(3):
+    for kind in range(KINDS):
         known.kinds[kind].whole = False
 
 

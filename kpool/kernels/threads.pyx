@@ -16,12 +16,12 @@ cdef extern from *:
     """
     #include <pthread.h>
     #include <stdint.h>
-    /* Bytes of a worker's stack, three times what a kernel uses. The default can be less: it follows the user's limits.
-       ThreadSanitizer keeps what it knows of a thread there as well, several hundred thousand bytes. */
+    /* Bytes of a worker's stack, more than three times what a kernel uses. The default can be less: it follows the
+       user's limits. ThreadSanitizer keeps what it knows of a thread there as well, several hundred thousand bytes. */
     #if defined(__SANITIZE_THREAD__)
-    #define KP_STACK (2 << 20)
+    #define KP_STACK (3 << 20)
     #else
-    #define KP_STACK (1 << 20)
+    #define KP_STACK (2 << 20)
     #endif
     #if defined(__SSE2__)
     #include <immintrin.h>

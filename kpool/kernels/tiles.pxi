@@ -80,22 +80,24 @@ cdef extern from *:
         }
     }
 
-    /* Moves rows of some bytes, `pitch` apart, to where the one before ends; they may stay in their place. In pieces of
-       a vector, of which the last one may be too long: the next row is written over that. So rows go in ascending
-       order, and 63 bytes behind the last one must be there to read and to write. It does not reach rows that are
-       still to be moved, which are as far apart as whole vectors, or those and one element, or elsewhere, or do not
-       move. */
-    static inline void kp_close_up(void* to, const void* from, Py_ssize_t count, size_t width, size_t pitch) {
+    /* Moves rows of some bytes, `pitch` apart, to where they stand `to_pitch` apart; they may stay in their place. In
+       pieces of a vector, of which the last one may be too long: what lies behind a row, such as the next one, is
+       written after it. So rows go in ascending order, and 63 bytes behind the last one must be there to read and to
+       write. It does not reach rows that are still to be moved, which are as far apart as whole vectors, or those and
+       one element, or elsewhere, or a vector or more behind, or do not move. */
+    static inline void kp_close_up(
+        void* to, const void* from, Py_ssize_t count, size_t width, size_t pitch, size_t to_pitch)
+    {
         if (width <= 16)
             for (Py_ssize_t i = 0; i < count; i++)
-                kp_move_pieces((char*) to + i * width, (const char*) from + i * pitch, width, 16);
+                kp_move_pieces((char*) to + i * to_pitch, (const char*) from + i * pitch, width, 16);
         else
             for (Py_ssize_t i = 0; i < count; i++)
-                kp_move_pieces((char*) to + i * width, (const char*) from + i * pitch, width, 64);
+                kp_move_pieces((char*) to + i * to_pitch, (const char*) from + i * pitch, width, 64);
     }
     """
-    void close_up "kp_close_up" (void* to, const void* source, Py_ssize_t count, size_t width,
-                                 size_t pitch) noexcept nogil
+    void close_up "kp_close_up" (void* to, const void* source, Py_ssize_t count, size_t width, size_t pitch,
+                                 size_t to_pitch) noexcept nogil
     void fetch_at "kp_fetch" (const void* source, size_t distance, size_t size) noexcept nogil
     void put "kp_put" (void* to, const void* source, size_t size, bint past_cache) noexcept nogil
     void put_blocks "kp_put_blocks" (void* to, const void* source, Py_ssize_t count, size_t size, size_t pitch,
