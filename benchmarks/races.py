@@ -123,8 +123,14 @@ def whole_planes() -> Iterator[Race]:
 def layouts() -> Iterator[Race]:
     """The same tensor with its channels last and first."""
     for operation in (*PYTORCH_OPERATIONS, Operation.FORWARD_BACKWARD):
-        for size, window in ((112, 2), (55, 3)):
-            case = Case(operation, (4, size, size, 64), window)
+        # Large planes and small ones, without padding and with it.
+        for shape, window, strides, padding in (
+            ((4, 112, 112, 64), 2, 2, "valid"),
+            ((4, 55, 55, 64), 3, 2, "valid"),
+            ((4, 56, 56, 64), 3, 2, "same"),
+            ((4, 14, 14, 256), 3, 1, "same"),
+        ):
+            case = Case(operation, shape, window, strides, padding)
             yield [
                 Lane("layouts", operation, case.name, data_format, "kpool", replace(case, data_format=data_format))
                 for data_format in ("channels_last", "channels_first")
