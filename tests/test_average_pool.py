@@ -172,7 +172,7 @@ def test_every_number_of_channels(channels, data_format, rng):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_gradient_in_planes_too_large_to_be_gathered(dtype, rng):
+def test_gradient_in_large_planes(dtype, rng):
     """Windows that stand alone, and divisors of which no float has the reciprocal, or float32 not even themselves."""
     for spatial, size, strides, dilation, divisor in [
         ((50, 60), (3, 3), (3, 3), (1, 1), None),

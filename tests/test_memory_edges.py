@@ -41,6 +41,12 @@ PLANES = [
     ((10, 11), 64, 2, 2),
     ((20, 20), 37, 9, 1),
 ]
+# Eight of one channel, too few to be turned into channels. With padding both sides are of whole 64 bytes.
+FEW_PLANES = [
+    ((16, 32), 1, (3, 3), (2, 2)),
+    ((8, 24), 1, (2, 3), (1, 1)),
+    ((4, 48), 1, (2, 2), (1, 2)),
+]
 
 
 def between_pages(values, at_the_end):
@@ -87,14 +93,17 @@ def results(x, kept, pool_size, options):
 @pytest.mark.parametrize("at_the_end", [False, True])
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8"])
-@pytest.mark.parametrize(("spatial", "channels", "pool_size", "strides"), PLANES)
-def test_nothing_is_read_beyond_a_tensor(spatial, channels, pool_size, strides, dtype, data_format, at_the_end):
+@pytest.mark.parametrize(
+    ("batch", "spatial", "channels", "pool_size", "strides"),
+    [*((None, *planes) for planes in PLANES), *((8, *planes) for planes in FEW_PLANES)],
+)
+def test_nothing_is_read_beyond_a_tensor(batch, spatial, channels, pool_size, strides, dtype, data_format, at_the_end):
     rng = np.random.default_rng(7)
     # Of whole 64 bytes, at multiples of which TensorFlow's tensors begin, as are the indices, of 4 bytes each.
-    shape = (64 // min(4, np.dtype(dtype).itemsize), *spatial, channels)
+    shape = (batch or 64 // min(4, np.dtype(dtype).itemsize), *spatial, channels)
     x = oriented(rng.integers(0, 99, shape).astype(dtype), data_format)
     chosen = driver.level()
-    for padding in ("valid", "same"):
+    for padding in ("same",) if batch else ("valid", "same"):
         options = {"strides": strides, "padding": padding, "data_format": data_format}
         expected = list(results(tf.constant(x), tf.identity, pool_size, options))
         try:

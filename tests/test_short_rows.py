@@ -1,4 +1,4 @@
-"""Rows of few results or of one channel, which are taken many at a time: over rows, slices and planes."""
+"""Rows of few results or of one channel, which are taken many at a time: over rows and slices, or turned by planes."""
 
 import pytest
 import tensorflow as tf

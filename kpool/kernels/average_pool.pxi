@@ -205,7 +205,7 @@ cdef void average_items(RealVec outputs, Sum sums, const AveragePool* job, int64
 cdef void average_some(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:
     if job.rows > 1:
         average_groups[RealVec, Sum](outputs, sums, job, begin, end)
-    elif rows_are_alike(&job.geometry):
+    elif rows_fill_lines(&job.geometry):
         average_rows[RealVec, Sum](outputs, sums, job, begin, end)
     else:
         average_items[RealVec, Sum](outputs, sums, job, begin, end)

@@ -18,7 +18,7 @@ cdef void average_pool_backward_planes(const void* argument, int64_t begin, int6
     turned.past_cache = False
     for group in range(begin, end):
         planes = planes_at(g, job.planes, group)
-        if planes.narrow:
+        if planes.few:
             average_pool_backward(job, planes.first * rows, (planes.first + planes.count) * rows)
             continue
         turned.geometry = turned_geometry(g, &planes)

@@ -39,15 +39,12 @@ cdef void share_out(
         rows = alike_windows(&g.axes[1], window[1], last)
         window[2] = axis.whole_begin
         add_shares[RealVec, Sum](gradients, shares, divisor_of(job, window), rows * axis.pooled, True)
-        window[2] = 0
+        window[2] = border_from(axis, 0)
         while window[2] < axis.pooled:
-            if window[2] == axis.whole_begin:
-                window[2] = axis.whole_end
-                continue
             for i in range(rows):
                 at = i * axis.pooled + window[2]
                 add_shares[RealVec, Sum](gradients + at, shares + at, divisor_of(job, window), 1, True)
-            window[2] += 1
+            window[2] = border_from(axis, window[2] + 1)
         gradients += rows * axis.pooled
         shares += rows * axis.pooled
         window[1] += rows

@@ -8,8 +8,8 @@ cdef inline int64_t width_in_line(const Geometry* g) noexcept nogil:
     return ceil_div(g.axes[2].size, VECTOR) * VECTOR
 
 
-cdef inline bint rows_are_alike(const Geometry* g) noexcept nogil:
-    """Whether rows are of one channel, with whole windows, and a line holds some of them."""
+cdef inline bint rows_fill_lines(const Geometry* g) noexcept nogil:
+    """Whether rows are of one channel, with some whole windows, and a line holds some of them."""
     return (g.inner == 1 and not is_adaptive(g) and g.axes[2].whole_begin < g.axes[2].whole_end
             and not is_wide(&g.axes[2]) and max(width_in_line(g), g.axes[2].pooled) <= LINE // 2)
 
@@ -55,16 +55,13 @@ cdef void average_columns_of_rows(
                              axis.pooled)
     window[2] = axis.whole_begin
     divide_by[Sum](sums, divisor_of(job, window), rows * axis.pooled)
-    window[2] = 0
+    window[2] = border_from(axis, 0)
     while window[2] < axis.pooled:
-        if window[2] == axis.whole_begin:
-            window[2] = axis.whole_end
-            continue
         sum_columns_of_rows[Sum](columns, spare, axis, window[2], 1, rows, width, 1)
         divide_by[Sum](spare, divisor_of(job, window), rows)
         for i in range(rows):
             sums[window[2] + i * axis.pooled] = spare[i]
-        window[2] += 1
+        window[2] = border_from(axis, window[2] + 1)
 
 
 cdef void average_rows(RealVec outputs, Sum sums, const AveragePool* job, int64_t begin, int64_t end) noexcept nogil:

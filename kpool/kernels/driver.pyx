@@ -151,13 +151,18 @@ cdef int64_t cut_pooling(const Geometry* g, int64_t* rows, int64_t* blocks) noex
 
 cdef int64_t planes_turned(const Geometry* g, TurnedRoom room) noexcept nogil:
     """How many planes of few channels to turn into many channels together; 0 if there are few, or no room for them."""
-    cdef int64_t bytes = room.inputs + room.outputs + room.indices + room.offsets, planes
+    cdef int64_t planes
     # Sides below the room's size keep the number of bytes in range.
-    if g.inner >= NARROW or max(g.plane, g.windows) > TURNED_ROOM or g.outer == 0 or bytes == 0:
+    if g.outer == 0 or g.inner == 0 or g.inner >= NARROW or max(g.plane, g.windows) > TURNED_ROOM:
         return 0
     # Enough groups to share them out, but channels enough for a loop.
     planes = min(min(g.outer, <int64_t> MOST_TURNED), max(<int64_t> NARROW, g.outer // 8))
-    return min(planes, TURNED_ROOM // bytes) // NARROW * NARROW
+    return min(planes, TURNED_ROOM // (room.inputs + room.outputs + room.indices + room.offsets)) // NARROW * NARROW
+
+
+cdef inline bint leaves_few_lanes(const Geometry* g) noexcept nogil:
+    """Whether windows are so wide that a line holds fewer than NARROW channels beside one."""
+    return is_wide(&g.axes[2]) and reach_of(&g.axes[2]) > LESS_WIDE
 
 
 cdef inline bint is_small(const Geometry* g) noexcept nogil:
@@ -169,7 +174,9 @@ cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t items = cut_pooling(g, &job.rows, &job.blocks)
     job.past_cache = is_past_cache(g, job.element)
-    job.planes = planes_turned(g, room_for_pooling(g, element_size(job.element), index_size(job)))
+    job.planes = 0
+    if not leaves_few_lanes(g):
+        job.planes = planes_turned(g, room_for_pooling(g, element_size(job.element), index_size(job)))
     if job.planes > 0:
         run(forward.max_pool_planes, job, g, ceil_div(g.outer, job.planes), pooling_cost(g, job.element))
     else:
@@ -210,7 +217,7 @@ cdef void run_average_pool(AveragePool* job) noexcept nogil:
     job.past_cache = is_past_cache(g, job.element)
     job.planes = 0
     # Sums of many rows of whole windows at a time are as fast.
-    if is_small(g) or not all_whole(g):
+    if not leaves_few_lanes(g) and (is_small(g) or not all_whole(g)):
         job.planes = planes_turned(g, room_for_pooling(g, element_size(job.element), 0))
     if job.planes > 0:
         run(forward.average_pool_planes, job, g, ceil_div(g.outer, job.planes), pooling_cost(g, job.element))

@@ -34,17 +34,14 @@ cdef bint pool_borders(
     cdef const Axis* axis = &g.axes[2]
     cdef int64_t shift = g.axes[1].stride * axis.size, start = first_row(g, window) * axis.size
     cdef WindowTaps* seen
-    window[2] = 0
+    window[2] = border_from(axis, 0)
     while window[2] < axis.pooled:
-        if window[2] == axis.whole_begin:
-            window[2] = axis.whole_end
-            continue
         seen = taps_in_input(known, g, window)
         if not take_list[Vec, Tap](spare, spare_taps, plane + start + window_start(axis, window[2]), &seen.list, False,
                                    rows, shift, 1, 0, 1, keep):
             return False
         place_column[Vec, Tap](best + window[2], taps + window[2], spare, spare_taps, rows, axis.pooled, keep)
-        window[2] += 1
+        window[2] = border_from(axis, window[2] + 1)
     return True
 
 

@@ -1,9 +1,9 @@
 # Putting pooled elements back where they were: unpooling, and the gradient of max pooling.
 #
-# Work is divided by rows of the unpooled side, and each element of them is written once, by one thread. Where an
-# element was is known by its key: the winner's offset in its window, or its index. Of several windows that share an
-# element the last in row-major order wins, or all are added up in that order; so results do not depend on how the work
-# was divided.
+# Work is divided by rows of the unpooled side, or by planes of it, and each element of them is written once, by one
+# thread. Where an element was is known by its key: the winner's offset in its window, or its index. Of several windows
+# that share an element the last in row-major order wins, or all are added up in that order; so results do not depend on
+# how the work was divided.
 #
 # An index that does not lie in its own window may not be met. Those that were met are counted, and if any is missing,
 # the caller has to scatter.
@@ -24,7 +24,9 @@ cdef inline void place_items(Moved outputs, Key keys, const Place* job, int64_t 
         found = place_by_bands[Moved, Key](outputs, keys, job, begin, end)
     else:
         found = place_by_lanes[Moved, Key](outputs, keys, job, begin, end)
-    count_up(&(<Place*> job).found, found)
+    # Offsets that are nowhere are dropped; nobody asks for their number.
+    if Key is not u8_r:
+        count_up(&(<Place*> job).found, found)
     if job.past_cache:
         finish_puts()
 

@@ -20,7 +20,7 @@ cdef void place_planes(const void* argument, int64_t begin, int64_t end) noexcep
     turned.past_cache = False
     for group in range(begin, end):
         planes = planes_at(g, job.planes, group)
-        if planes.narrow:
+        if planes.few:
             place_back(job, planes.first * rows, (planes.first + planes.count) * rows)
             continue
         turned.geometry = turned_geometry(g, &planes)

@@ -95,13 +95,13 @@ cdef extern from *:
 cdef struct Planes:
     int64_t first
     int64_t count
-    bint narrow         # too few of them for a loop over channels
+    bint few            # too few of them for a loop over channels
 
 
 cdef inline Planes planes_at(const Geometry* g, int64_t together, int64_t group) noexcept nogil:
     cdef int64_t first = group * together
     cdef int64_t count = min(together, g.outer - first)
-    return Planes(first=first, count=count, narrow=count * g.inner < NARROW)
+    return Planes(first=first, count=count, few=count * g.inner < NARROW)
 
 
 cdef inline Geometry turned_geometry(const Geometry* g, const Planes* planes) noexcept nogil:
@@ -118,7 +118,7 @@ cdef void turn_planes(void* to, const void* source, const Planes* planes, int64_
 
 
 cdef void put_planes(
-    const void* to, const void* turned, void* spare, const Planes* planes, int64_t size, int width, bint past_cache,
+    void* to, const void* turned, void* spare, const Planes* planes, int64_t size, int width, bint past_cache,
 ) noexcept nogil:
     """Turn back planes of so many elements, and write them. `spare` is to work in."""
     cdef char* target = <char*> to + planes.first * size * width

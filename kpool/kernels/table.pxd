@@ -9,14 +9,27 @@ from kpool.kernels.elements cimport Element
 from kpool.kernels.geometry cimport Axis, Geometry
 from kpool.kernels.threads cimport Work
 
+cdef extern from *:
+    """
+    /* Bytes, on the stack, of planes that are turned into channels together, and of what becomes of them. Threads of
+       macOS have stacks of 512 KB, unless they ask for more. */
+    #if defined(__APPLE__)
+    enum { KP_TURNED_ROOM = 2 << 16 };
+    #else
+    enum { KP_TURNED_ROOM = 5 << 16 };
+    #endif
+    enum { KP_TURNED_WORDS = KP_TURNED_ROOM / 8 };
+    """
+    enum:
+        TURNED_ROOM "KP_TURNED_ROOM"
+        TURNED_WORDS "KP_TURNED_WORDS"
+
 cdef enum:
     ROWS_TOGETHER = 8       # the most rows of windows in an item
     LINE = 2048             # elements of a line of columns, or of windows
     NARROW = 16             # channels in the narrowest block, but for very wide windows
     WIDEST = LINE // 2      # columns of a window that a line holds twice, of one channel
     LESS_WIDE = WIDEST // NARROW    # the same, of the narrowest block
-    TURNED_ROOM = 5 << 16   # bytes of planes that are turned into channels together, and of what becomes of them
-    TURNED_WORDS = TURNED_ROOM // 8     # the same in words
     MOST_TURNED = 64        # planes
 
 # Pooling. Items are the rows of the pooled side, `rows` of a plane together: outer x depth x height x `blocks` of

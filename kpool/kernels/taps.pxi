@@ -94,6 +94,11 @@ cdef inline int64_t alike_windows(const Axis* axis, int64_t o, int64_t last) noe
     return min(axis.whole_end, last + 1) - o if axis.whole_begin <= o < axis.whole_end else 1
 
 
+cdef inline int64_t border_from(const Axis* axis, int64_t o) noexcept nogil:
+    """The first window from `o` on that has columns in the padding."""
+    return axis.whole_end if axis.whole_begin <= o < axis.whole_end else o
+
+
 cdef inline bint few_channels(const Geometry* g) noexcept nogil:
     """Whether windows that follow each other are taken at every column, and those that there are picked."""
     return 1 < g.inner < NARROW
