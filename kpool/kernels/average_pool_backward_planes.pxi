@@ -5,25 +5,14 @@ cdef void average_pool_backward_planes(const void* argument, int64_t begin, int6
     """Work off groups of planes."""
     cdef const AveragePool* job = <const AveragePool*> argument
     cdef const Geometry* g = &job.geometry
-    cdef uint64_t room[TURNED_WORDS]
     cdef int width = element_size(job.element)
-    cdef TurnedRoom bytes = room_for_gradients(g, width)
-    cdef char* inputs = <char*> room
-    cdef char* outputs = inputs + job.planes * bytes.inputs
-    cdef int64_t rows = g.axes[0].size * g.axes[1].size, group
+    cdef uint64_t room[TURNED_WORDS]
     cdef AveragePool turned = job[0]
-    cdef Planes planes
-    turned.inputs = inputs
-    turned.outputs = outputs
+    cdef Turning turning = Turning(
+        work=average_pool_backward, job=job, turned=&turned, geometry=&turned.geometry, planes=job.planes,
+        rows=g.axes[0].size * g.axes[1].size, count=0, room=<char*> room)
     turned.past_cache = False
-    for group in range(begin, end):
-        planes = planes_at(g, job.planes, group)
-        if planes.few:
-            average_pool_backward(job, planes.first * rows, (planes.first + planes.count) * rows)
-            continue
-        turned.geometry = turned_geometry(g, &planes)
-        turn_planes(inputs, job.inputs, &planes, g.windows * g.inner, width)
-        average_pool_backward(&turned, 0, rows)
-        put_planes(job.outputs, outputs, inputs, &planes, g.plane * g.inner, width, job.past_cache)
-    if job.past_cache:
-        finish_puts()
+    turned.inputs = add_side(&turning, job.inputs, g.windows * g.inner, width, False, bytes_of_largest(g, width, 0))
+    turned.outputs = add_side(&turning, job.outputs, g.plane * g.inner, width, job.past_cache,
+                              g.plane * g.inner * width)
+    work_off_planes(&turning, 1, begin, end)

@@ -5,25 +5,14 @@ cdef void average_pool_planes(const void* argument, int64_t begin, int64_t end) 
     """Work off groups of planes."""
     cdef const AveragePool* job = <const AveragePool*> argument
     cdef const Geometry* g = &job.geometry
-    cdef uint64_t room[TURNED_WORDS]
     cdef int width = element_size(job.element)
-    cdef TurnedRoom bytes = room_for_pooling(g, width, 0)
-    cdef char* inputs = <char*> room
-    cdef char* outputs = inputs + job.planes * bytes.inputs
-    cdef int64_t rows = g.axes[0].pooled * ceil_div(g.axes[1].pooled, job.rows), group
+    cdef uint64_t room[TURNED_WORDS]
     cdef AveragePool turned = job[0]
-    cdef Planes planes
-    turned.inputs = inputs
-    turned.outputs = outputs
+    cdef Turning turning = Turning(
+        work=average_pool, job=job, turned=&turned, geometry=&turned.geometry, planes=job.planes,
+        rows=rows_of_windows(g, job.rows), count=0, room=<char*> room)
     turned.past_cache = False
-    for group in range(begin, end):
-        planes = planes_at(g, job.planes, group)
-        if planes.few:
-            average_pool(job, planes.first * rows, (planes.first + planes.count) * rows)
-            continue
-        turned.geometry = turned_geometry(g, &planes)
-        turn_planes(inputs, job.inputs, &planes, g.plane * g.inner, width)
-        average_pool(&turned, 0, rows)
-        put_planes(job.outputs, outputs, inputs, &planes, g.windows * g.inner, width, job.past_cache)
-    if job.past_cache:
-        finish_puts()
+    turned.inputs = add_side(&turning, job.inputs, g.plane * g.inner, width, False, bytes_of_largest(g, width, 0))
+    turned.outputs = add_side(&turning, job.outputs, g.windows * g.inner, width, job.past_cache,
+                              g.windows * g.inner * width)
+    work_off_planes(&turning, 1, begin, end)

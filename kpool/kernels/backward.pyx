@@ -13,9 +13,9 @@ from kpool.kernels.geometry cimport (
     is_adaptive, overlaps, tap_on, valid_taps, window_start, windows_on,
 )
 from kpool.kernels.table cimport (
-    LINE, NARROW, ROWS_TOGETHER, TURNED_WORDS, AveragePool, Backward, Move, Place, TurnedRoom, is_wide, reach_of,
-    room_for_gradients,
+    LINE, NARROW, ROWS_TOGETHER, TURNED_WORDS, AveragePool, Backward, Move, Place, bytes_of_largest, is_wide, reach_of,
 )
+from kpool.kernels.threads cimport Work
 
 include "halves.pxi"
 include "tiles.pxi"

@@ -10,7 +10,7 @@ from kpool.kernels.elements cimport Element, element_size
 from kpool.kernels.geometry cimport INT32_PLANE, Axis, Geometry, all_whole, any_overlap, ceil_div
 from kpool.kernels.table cimport (
     LESS_WIDE, MOST_TURNED, NARROW, ROWS_TOGETHER, TURNED_ROOM, AveragePool, Backward, Forward, MaxPool,
-    MaxPoolIndices, Move, Place, TurnedRoom, index_size, is_wide, reach_of, room_for_gradients, room_for_pooling,
+    MaxPoolIndices, Move, Place, bytes_of_largest, index_size, is_wide, reach_of, rows_of_windows,
 )
 from kpool.kernels.threads cimport Work, parallel_for
 
@@ -104,7 +104,7 @@ cdef int64_t channel_blocks(int64_t items, int64_t channels) noexcept nogil:
 
 cdef int64_t pooled_rows(const Geometry* g, int64_t together) noexcept nogil:
     """How many rows of windows there are, with so many of a plane counted as one."""
-    return g.outer * g.axes[0].pooled * ceil_div(g.axes[1].pooled, together)
+    return g.outer * rows_of_windows(g, together)
 
 
 cdef double traffic(const Geometry* g, double width) noexcept nogil:
@@ -120,6 +120,16 @@ cdef void run(Work work, const void* job, const Geometry* g, int64_t items, doub
     # Tensors without elements may have axes too long to walk.
     if g.outer > 0 and g.inner > 0:
         parallel_for(work, job, items, cost)
+
+
+cdef void run_either(
+    Work work, Work planes_work, const void* job, const Geometry* g, int64_t planes, int64_t items, double cost,
+) noexcept nogil:
+    """Run a job by its items, or by groups of so many planes if any are turned."""
+    if planes > 0:
+        run(planes_work, job, g, ceil_div(g.outer, planes), cost)
+    else:
+        run(work, job, g, items, cost)
 
 
 cdef double pooling_cost(const Geometry* g, Element element) noexcept nogil:
@@ -149,20 +159,31 @@ cdef int64_t cut_pooling(const Geometry* g, int64_t* rows, int64_t* blocks) noex
     return items * blocks[0]
 
 
-cdef int64_t planes_turned(const Geometry* g, TurnedRoom room) noexcept nogil:
-    """How many planes of few channels to turn into many channels together; 0 if there are few, or no room for them."""
-    cdef int64_t planes
-    # Sides below the room's size keep the number of bytes in range.
-    if g.outer == 0 or g.inner == 0 or g.inner >= NARROW or max(g.plane, g.windows) > TURNED_ROOM:
-        return 0
+cdef inline bint may_be_turned(const Geometry* g) noexcept nogil:
+    """Whether planes are of few channels. None has more elements than there is room for bytes: sizes stay in range."""
+    return 0 < g.inner < NARROW and g.outer > 0 and max(g.plane, g.windows) <= TURNED_ROOM
+
+
+cdef int64_t planes_turned(const Geometry* g, int64_t bytes) noexcept nogil:
+    """How many planes, of so many bytes each, to turn into channels together; 0 if there are few, or no room for them."""
     # Enough groups to share them out, but channels enough for a loop.
-    planes = min(min(g.outer, <int64_t> MOST_TURNED), max(<int64_t> NARROW, g.outer // 8))
-    return min(planes, TURNED_ROOM // (room.inputs + room.outputs + room.indices + room.offsets)) // NARROW * NARROW
+    cdef int64_t planes = min(min(g.outer, <int64_t> MOST_TURNED), max(<int64_t> NARROW, g.outer // 8))
+    return min(planes, TURNED_ROOM // bytes) // NARROW * NARROW
 
 
-cdef inline bint leaves_few_lanes(const Geometry* g) noexcept nogil:
-    """Whether windows are so wide that a line holds fewer than NARROW channels beside one."""
-    return is_wide(&g.axes[2]) and reach_of(&g.axes[2]) > LESS_WIDE
+cdef int64_t planes_pooled(const Geometry* g, int width, int index_width) noexcept nogil:
+    """How many planes to turn for pooling, with elements and indices of so many bytes."""
+    # Beside very wide windows a line holds fewer than NARROW channels.
+    if not may_be_turned(g) or is_wide(&g.axes[2]) and reach_of(&g.axes[2]) > LESS_WIDE:
+        return 0
+    return planes_turned(g, bytes_of_largest(g, width, index_width) + g.windows * g.inner * (width + index_width + 1))
+
+
+cdef int64_t planes_given(const Geometry* g, int width) noexcept nogil:
+    """The same for gradients."""
+    if not may_be_turned(g):
+        return 0
+    return planes_turned(g, bytes_of_largest(g, width, 0) + (g.plane * width + g.windows) * g.inner)
 
 
 cdef inline bint is_small(const Geometry* g) noexcept nogil:
@@ -174,13 +195,8 @@ cdef void run_max_pool(MaxPool* job) noexcept nogil:
     cdef const Geometry* g = &job.geometry
     cdef int64_t items = cut_pooling(g, &job.rows, &job.blocks)
     job.past_cache = is_past_cache(g, job.element)
-    job.planes = 0
-    if not leaves_few_lanes(g):
-        job.planes = planes_turned(g, room_for_pooling(g, element_size(job.element), index_size(job)))
-    if job.planes > 0:
-        run(forward.max_pool_planes, job, g, ceil_div(g.outer, job.planes), pooling_cost(g, job.element))
-    else:
-        run(forward.max_pool, job, g, items, pooling_cost(g, job.element))
+    job.planes = planes_pooled(g, element_size(job.element), index_size(job))
+    run_either(forward.max_pool, forward.max_pool_planes, job, g, job.planes, items, pooling_cost(g, job.element))
 
 
 cdef void run_place(Place* job) noexcept nogil:
@@ -193,11 +209,8 @@ cdef void run_place(Place* job) noexcept nogil:
     job.planes = 0
     # Windows that know their elements scatter them faster, if all are alike or most are.
     if job.key_width == 1 and is_small(g) and not all_whole(g):
-        job.planes = planes_turned(g, room_for_gradients(g, element_size(job.element)))
-    if job.planes > 0:
-        run(backward.place_planes, job, g, ceil_div(g.outer, job.planes), size)
-    else:
-        run(backward.place_back, job, g, rows * job.blocks, size)
+        job.planes = planes_given(g, element_size(job.element))
+    run_either(backward.place_back, backward.place_planes, job, g, job.planes, rows * job.blocks, size)
 
 
 cdef void run_max_pool_backward(Place* job) noexcept nogil:
@@ -217,12 +230,10 @@ cdef void run_average_pool(AveragePool* job) noexcept nogil:
     job.past_cache = is_past_cache(g, job.element)
     job.planes = 0
     # Sums of many rows of whole windows at a time are as fast.
-    if not leaves_few_lanes(g) and (is_small(g) or not all_whole(g)):
-        job.planes = planes_turned(g, room_for_pooling(g, element_size(job.element), 0))
-    if job.planes > 0:
-        run(forward.average_pool_planes, job, g, ceil_div(g.outer, job.planes), pooling_cost(g, job.element))
-    else:
-        run(forward.average_pool, job, g, items, pooling_cost(g, job.element))
+    if is_small(g) or not all_whole(g):
+        job.planes = planes_pooled(g, element_size(job.element), 0)
+    run_either(forward.average_pool, forward.average_pool_planes, job, g, job.planes, items,
+               pooling_cost(g, job.element))
 
 
 cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
@@ -231,11 +242,9 @@ cdef void run_average_pool_backward(AveragePool* job) noexcept nogil:
     cdef double size = traffic(g, element_size(job.element))
     job.blocks = channel_blocks(rows, g.inner)
     job.past_cache = is_past_cache(g, job.element)
-    job.planes = planes_turned(g, room_for_gradients(g, element_size(job.element)))
-    if job.planes > 0:
-        run(backward.average_pool_backward_planes, job, g, ceil_div(g.outer, job.planes), size)
-    else:
-        run(backward.average_pool_backward, job, g, rows * job.blocks, size)
+    job.planes = planes_given(g, element_size(job.element))
+    run_either(backward.average_pool_backward, backward.average_pool_backward_planes, job, g, job.planes,
+               rows * job.blocks, size)
 
 
 cdef void run_move(Work work, Move* job) noexcept nogil:

@@ -16,9 +16,10 @@ from kpool.kernels.geometry cimport (
     overlaps, valid_taps, window_start, windows_on,
 )
 from kpool.kernels.table cimport (
-    LINE, NARROW, ROWS_TOGETHER, TURNED_WORDS, AveragePool, Forward, MaxPool, MaxPoolIndices, TurnedRoom, index_size,
-    is_wide, reach_of, room_for_pooling,
+    LINE, NARROW, ROWS_TOGETHER, TURNED_WORDS, AveragePool, Forward, MaxPool, MaxPoolIndices, bytes_of_largest,
+    index_size, is_wide, reach_of, rows_of_windows,
 )
+from kpool.kernels.threads cimport Work
 
 include "halves.pxi"
 include "tiles.pxi"

@@ -91,39 +91,70 @@ cdef extern from *:
     """
     void turn "kp_turn" (void* to, const void* source, Py_ssize_t rows, Py_ssize_t columns, int width) noexcept nogil
 
-# Some planes, from the first on.
-cdef struct Planes:
-    int64_t first
-    int64_t count
-    bint few            # too few of them for a loop over channels
+cdef enum:
+    MOST_SIDES = 4
+
+# A tensor whose planes are turned, and where those at hand stand as channels.
+cdef struct Side:
+    const void* planes
+    char* room
+    int64_t size            # elements of a plane
+    int width               # bytes of an element
+    bint past_cache
+
+# A job that is done for some planes at a time. Of its sides those that are read come first.
+cdef struct Turning:
+    Work work
+    const void* job
+    void* turned            # a copy of the job, whose tensors are the rooms
+    Geometry* geometry      # of the copy
+    int64_t planes          # together
+    int64_t rows            # items of a plane
+    Side sides[MOST_SIDES]
+    int count
+    char* room              # what is left of it
 
 
-cdef inline Planes planes_at(const Geometry* g, int64_t together, int64_t group) noexcept nogil:
-    cdef int64_t first = group * together
-    cdef int64_t count = min(together, g.outer - first)
-    return Planes(first=first, count=count, few=count * g.inner < NARROW)
-
-
-cdef inline Geometry turned_geometry(const Geometry* g, const Planes* planes) noexcept nogil:
-    """That of the one plane into which some are turned."""
-    cdef Geometry turned = g[0]
-    turned.outer = 1
-    turned.inner = planes.count * g.inner
-    return turned
-
-
-cdef void turn_planes(void* to, const void* source, const Planes* planes, int64_t size, int width) noexcept nogil:
-    """Turn planes of so many elements into channels."""
-    turn(to, <const char*> source + planes.first * size * width, planes.count, size, width)
-
-
-cdef void put_planes(
-    void* to, const void* turned, void* spare, const Planes* planes, int64_t size, int width, bint past_cache,
+cdef inline void* add_side(
+    Turning* turning, const void* planes, int64_t size, int width, bint past_cache, int64_t bytes,
 ) noexcept nogil:
-    """Turn back planes of so many elements, and write them. `spare` is to work in."""
-    cdef char* target = <char*> to + planes.first * size * width
-    if past_cache:
-        turn(spare, turned, size, planes.count, width)
-        put(target, spare, planes.count * size * width, True)
+    """Add a tensor, with room for so many bytes of each plane; returns where its turned planes stand."""
+    cdef char* room = turning.room
+    turning.sides[turning.count] = Side(planes=planes, room=room, size=size, width=width, past_cache=past_cache)
+    turning.count += 1
+    turning.room += turning.planes * bytes
+    return room
+
+
+cdef void put_planes(const Side* side, void* spare, int64_t first, int64_t planes) noexcept nogil:
+    """Turn back and write the planes from `first` on. `spare` is to work in."""
+    cdef char* to = <char*> side.planes + first * side.size * side.width
+    if side.past_cache:
+        turn(spare, side.room, side.size, planes, side.width)
+        put(to, spare, planes * side.size * side.width, True)
     else:
-        turn(target, turned, size, planes.count, width)
+        turn(to, side.room, side.size, planes, side.width)
+
+
+cdef void work_off_planes(const Turning* turning, int reads, int64_t begin, int64_t end) noexcept nogil:
+    """Work off groups of planes, so many of whose sides are read. What was read makes room for what is written."""
+    cdef Geometry g = turning.geometry[0]
+    cdef const Side* side
+    cdef int64_t group, first, planes
+    cdef int i
+    turning.geometry.outer = 1
+    for group in range(begin, end):
+        first = group * turning.planes
+        planes = min(turning.planes, g.outer - first)
+        # The last ones may be too few for a loop over channels.
+        if planes * g.inner < NARROW:
+            turning.work(turning.job, first * turning.rows, (first + planes) * turning.rows)
+            continue
+        turning.geometry.inner = planes * g.inner
+        for i in range(reads):
+            side = &turning.sides[i]
+            turn(side.room, <const char*> side.planes + first * side.size * side.width, planes, side.size, side.width)
+        turning.work(turning.turned, 0, turning.rows)
+        for i in range(reads, turning.count):
+            put_planes(&turning.sides[i], turning.sides[0].room, first, planes)
+    finish_puts()

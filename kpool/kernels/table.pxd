@@ -6,7 +6,7 @@ checked every size against the geometry.
 from libc.stdint cimport int64_t, uint8_t
 
 from kpool.kernels.elements cimport Element
-from kpool.kernels.geometry cimport Axis, Geometry
+from kpool.kernels.geometry cimport Axis, Geometry, ceil_div
 from kpool.kernels.threads cimport Work
 
 cdef extern from *:
@@ -142,22 +142,11 @@ cdef inline int index_size(const MaxPool* job) noexcept nogil:
     return 0 if job.indices == NULL else 8 if job.wide_indices else 4
 
 
-# Bytes that a turned plane needs.
-cdef struct TurnedRoom:
-    int64_t inputs          # and results on their way out
-    int64_t outputs
-    int64_t indices
-    int64_t offsets
+cdef inline int64_t rows_of_windows(const Geometry* g, int64_t together) noexcept nogil:
+    """How many rows of windows a plane has, with so many counted as one."""
+    return g.axes[0].pooled * ceil_div(g.axes[1].pooled, together)
 
 
-cdef inline TurnedRoom room_for_pooling(const Geometry* g, int width, int index_width) noexcept nogil:
-    """For elements and indices of so many bytes, which is 0 for no indices."""
-    cdef int64_t windows = g.windows * g.inner
-    return TurnedRoom(inputs=max(g.plane * g.inner * width, windows * max(width, index_width)),
-                      outputs=windows * width, indices=windows * index_width, offsets=windows)
-
-
-cdef inline TurnedRoom room_for_gradients(const Geometry* g, int width) noexcept nogil:
-    """The same the other way."""
-    cdef int64_t places = g.plane * g.inner * width, windows = g.windows * g.inner
-    return TurnedRoom(inputs=max(windows * width, places), outputs=places, indices=0, offsets=windows)
+cdef inline int64_t bytes_of_largest(const Geometry* g, int width, int index_width) noexcept nogil:
+    """Of a plane's elements, results and indices, with elements and indices of so many bytes."""
+    return g.inner * max(g.plane * width, g.windows * max(width, index_width))
