@@ -94,3 +94,15 @@ def test_single_numbers_in_arrays(value):
 def test_what_are_no_names(name, call, value):
     with pytest.raises(ValueError, match=rf"(?s)`{name}` must be .*Received: {name}="):
         call(value)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, TypeError, ValueError])
+def test_arrays_that_give_no_numbers(error):
+    """As PyTorch's tensors that require gradients do not."""
+
+    class Reluctant:
+        def __array__(self, *_, **__):
+            raise error("call .detach() first")
+
+    with pytest.raises(ValueError, match=r"`inputs` must be a dense tensor .*Received: inputs of type Reluctant"):
+        ops.max_pool(Reluctant(), 2)

@@ -53,7 +53,7 @@ def dense(name: str, value: Any) -> Any:
     message = f"`{name}` must be a dense tensor or an array of numbers. Received: {name} of type {type(value).__name__}"
     try:
         tensor = keras.ops.convert_to_tensor(value.value if isinstance(value, keras.Variable) else value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(message) from error
     if not isinstance(tensor, functions.Tensor | functions.Variable):
         raise ValueError(message)
