@@ -134,7 +134,7 @@ def test_impossible_windows_of_other_ranks(kind, rank, name, value):
     fails(lambda: layer(**arguments)(*inputs), f"`{name}` must", errors=ValueError)
 
 
-ONLY_PADDING = "Every window must see at least one element of the input, not only padding"
+ONLY_PADDING = "`padding` must leave at least one element of the input to every window, not only padding"
 
 
 @pytest.mark.parametrize("mode", KERNEL_MODES)

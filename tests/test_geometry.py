@@ -126,7 +126,9 @@ def test_windows_too_large_for_their_taps_to_be_counted():
 
 def test_a_window_that_sees_only_padding():
     """Dilation 2 steps over an input of length 1."""
-    with pytest.raises(ValueError, match=r"Every window must see at least one element.*=\(1, 2, 1, 2, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"`padding` must leave at least one element of the input to every window.*=\(1, 2, 1, 2, 1\)"
+    ):
         make_window(1, 2, 1, padding=1, dilation_rate=2).pooled_shape((1, 1, 1))
 
 

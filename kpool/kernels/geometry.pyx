@@ -175,8 +175,8 @@ cdef bint pool_axis(Axis* axis, const Window* window, int i, int64_t size, Probl
         for o in range(padded_windows):
             start = o * stride - before
             if start + ceil_div(-start, dilation) * dilation >= size:
-                return refuse(problem, "Every window must see at least one element of the input, not only padding.",
-                              "(input size, pool_size, strides, dilation_rate, padding before)",
+                return refuse(problem, "`padding` must leave at least one element of the input to every window, not "
+                              "only padding.", "(input size, pool_size, strides, dilation_rate, padding before)",
                               [size, window.pool_size[i], stride, dilation, before], 5)
     axis.size = size
     axis.pooled = pooled
