@@ -15,7 +15,8 @@ class MaxUnpooling1D(BaseMaxUnpooling):
     """Puts each element of pooled sequences back where it was the maximum, and zero everywhere else.
 
     Called as `layer(inputs, indices)` with the indices of a `MaxPooling1D(..., return_indices=True)` that has the same
-    window. Several input sizes pool to the same output size; `output_size` tells which one is meant.
+    window. Several input sizes pool to the same output size; `output_size` tells which one is meant. In a plane of
+    another size than the indices' elements land elsewhere, without an error where they are in range.
 
     Args:
         pool_size: int, the size of the window.
@@ -87,7 +88,8 @@ class MaxUnpooling2D(BaseMaxUnpooling):
     """Puts each element of pooled images back where it was the maximum, and zero everywhere else.
 
     Called as `layer(inputs, indices)` with the indices of a `MaxPooling2D(..., return_indices=True)` that has the same
-    window. Several input sizes pool to the same output size; `output_size` tells which one is meant.
+    window. Several input sizes pool to the same output size; `output_size` tells which one is meant. In a plane of
+    another size than the indices' elements land elsewhere, without an error where they are in range.
 
     Args:
         pool_size: int or tuple of 2 integers, the size of the window.
@@ -160,7 +162,8 @@ class MaxUnpooling3D(BaseMaxUnpooling):
     """Puts each element of pooled volumes back where it was the maximum, and zero everywhere else.
 
     Called as `layer(inputs, indices)` with the indices of a `MaxPooling3D(..., return_indices=True)` that has the same
-    window. Several input sizes pool to the same output size; `output_size` tells which one is meant.
+    window. Several input sizes pool to the same output size; `output_size` tells which one is meant. In a plane of
+    another size than the indices' elements land elsewhere, without an error where they are in range.
 
     Args:
         pool_size: int or tuple of 3 integers, the size of the window.

@@ -29,7 +29,8 @@ def max_unpool(
     """Put each element back where it was the maximum, and zero everywhere else.
 
     Takes the window with which the indices were made; it determines the size of the output. Several input sizes pool
-    to the same output size, and `output_size` tells which one is meant.
+    to the same output size, and `output_size` tells which one is meant. Indices are positions in a plane of that size:
+    in one of another size elements land elsewhere, without an error where they are in range.
 
     Several windows can share an index, if they overlap. Then the last in row-major order wins, and the gradient goes
     to it alone; with `duplicates="sum"` they add up, and each gets the gradient.
