@@ -134,6 +134,22 @@ def test_long_axes_of_empty_tensors_end_at_once():
     assert result.shape == shape
 
 
+@pytest.mark.parametrize("index_dtype", ["int32", "int64"])
+def test_sizes_of_empty_tensors_stay_in_range(index_dtype):
+    """A plane of so many elements and its results are more bytes than an integer holds."""
+    shape = (0, 2**30, 2**29, 1)
+    small = window(sizes=(1, 1), strides=(1, 1))
+    kept = {"num_indices": int(index_dtype == "int64"), "num_offsets": 1, "Tindices": index_dtype}
+    x = tf.zeros(shape, tf.float64)
+    assert ops.kpool_max_pool(x, **kept, **small).outputs.shape == shape
+    assert ops.kpool_average_pool(x, **small).shape == shape
+    for gradients in (
+        ops.kpool_max_pool_backward(x, tf.zeros(shape, tf.uint8), tf.constant(shape, tf.int64), **small),
+        ops.kpool_average_pool_backward(x, tf.constant(shape, tf.int64), **small),
+    ):
+        assert gradients.shape == shape
+
+
 def test_a_window_too_large_for_offsets():
     with pytest.raises(FAILURE, match="no one-byte offsets"):
         pool(image(1, 16, 16, 1), **window(sizes=(16, 16)), num_offsets=1)

@@ -165,7 +165,7 @@ cdef inline bint may_be_turned(const Geometry* g) noexcept nogil:
 
 
 cdef int64_t planes_turned(const Geometry* g, int64_t bytes) noexcept nogil:
-    """How many planes, of so many bytes each, to turn into channels together; 0 if there are few, or no room for them."""
+    """How many planes of so many bytes to turn into channels together; 0 if there are few, or no room for them."""
     # Enough groups to share them out, but channels enough for a loop.
     cdef int64_t planes = min(min(g.outer, <int64_t> MOST_TURNED), max(<int64_t> NARROW, g.outer // 8))
     return min(planes, TURNED_ROOM // bytes) // NARROW * NARROW
