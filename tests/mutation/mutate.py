@@ -58,17 +58,17 @@ LATE = ["it did not end", f"exit code {-signal.SIGALRM}"]
 TESTS = [
     *["max_pool", "max_pool_gradients", "max_unpool", "native_ops", "average_pool", "average_sums", "properties"],
     *["one_nan", "indices", "adaptive_pool", "tall_windows", "global_pool", "rare_paths", "geometry", "levels"],
-    *["threads", "detours", "short_rows", "planes", "memory_edges", "advisories_indices"],
+    *["threads", "detours", "few_channels", "memory_edges", "advisories_indices"],
     *["advisories_shapes"],
 ]
 FIRST = {
-    "max_pool": ["max_pool", "one_nan", "short_rows", "planes", "tall_windows", "indices"],
-    "place": ["detours", "planes", "max_unpool", "native_ops", "max_pool_gradients"],
+    "max_pool": ["max_pool", "one_nan", "few_channels", "tall_windows", "indices"],
+    "place": ["detours", "few_channels", "max_unpool", "native_ops", "max_pool_gradients"],
     "collect": ["detours", "max_unpool", "native_ops"],
-    "average_pool": ["short_rows", "planes", "average_sums", "average_pool", "tall_windows"],
-    "average_pool_backward": ["short_rows", "planes", "average_pool", "average_sums"],
+    "average_pool": ["few_channels", "average_sums", "average_pool", "tall_windows"],
+    "average_pool_backward": ["few_channels", "average_pool", "average_sums"],
     "move": ["native_ops", "max_unpool", "detours", "advisories_indices"],
-    "shared": ["planes", "geometry", "native_ops", "max_pool", "tall_windows"],
+    "shared": ["few_channels", "geometry", "native_ops", "max_pool", "tall_windows"],
 }
 
 
